@@ -1,0 +1,67 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup serve test lint fmt bench bench-peers clean
+
+BIN := .venv/bin
+# uv from the PATH when it runs, else our own copy.
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .tools/bin/uv)
+# Options for what a target starts: make serve ARGS="--port 9000", make test ARGS="-k collections".
+ARGS ?=
+# The part of the package whose branches the suite must cover: all below these edges.
+EDGES := */pinakes/api/*,*/pinakes/web/*,*/pinakes/cli/*
+
+# Say what there is.
+help:
+	@awk '/^# /{text=substr($$0,3)} /^[a-z-]+:/{sub(/:.*/,""); printf "make %-12s %s\n",$$0,text}' Makefile
+
+# Install Python packages as uv.lock names them; does nothing when nothing changed.
+setup: .venv/.stamp
+
+# Set everything up and serve on 127.0.0.1:8420 with ./data.
+serve: setup
+	@exec $(BIN)/pinakes serve $(ARGS)
+
+# Set everything up and run the whole suite: lint, then tests, then the coverage the core must have.
+test: lint
+	$(BIN)/coverage erase
+	$(BIN)/pytest -n 2 --cov --cov-report= $(ARGS)
+	$(BIN)/coverage report --omit='$(EDGES)' --fail-under=95
+
+# Check layers, style and types.
+lint: setup
+	$(BIN)/lint-imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+# Put the code into its one format.
+fmt: setup
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# Measure a server of this package; needs wrk.
+bench: setup
+	@$(BIN)/python -m bench $(ARGS)
+
+# Measure it beside other services that do the same job (bench/peers); needs wrk.
+bench-peers: setup
+	@$(BIN)/python -m bench --peers $(ARGS)
+
+# Remove what the tools made; ./data stays.
+clean:
+	rm -rf .venv .tools build dist htmlcov .coverage .coverage.* .hypothesis .*_cache
+	find bench src tests -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/.stamp: pyproject.toml uv.lock | $(filter .tools/bin/uv,$(UV))
+	@$(UV) sync --quiet --locked
+	@touch $@
+
+# The copy of uv for a machine without one, from a Python with venv or, failing that, with pip.
+.tools/bin/uv:
+	@{ python3 -m venv .tools && .tools/bin/python -m pip install --quiet uv; } >.tools.log 2>&1 \
+	|| { rm -rf .tools; python3 -m pip install --quiet --target .tools uv; } >>.tools.log 2>&1 \
+	|| { rm -rf .tools; \
+	     echo 'Cannot install uv (see .tools.log). Install it, or a Python with venv (Debian: apt install python3-venv).' >&2; \
+	     exit 1; }
+	@rm -f .tools.log

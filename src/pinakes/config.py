@@ -1,0 +1,254 @@
+"""Every setting there is, and where it comes from: option, else environment, else TOML, else default.
+
+`Config` is the one list of settings; `SETTINGS` is read off it, and so are the error messages and the table in
+docs/configuration.md. Nothing else reads the environment.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from pinakes.errors import bad_request
+
+Origin = Annotated[str, Meta(pattern=r"^(\*|https?://[^/\s,]+)$")]
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of one process. Sizes are bytes, times are what the name ends in."""
+
+    data: Annotated[
+        str,
+        Meta(
+            description="Folder of the library; created when it does not exist.",
+            min_length=1,
+            extra={"expected": "a folder"},
+        ),
+    ] = "./data"
+    database_url: Annotated[
+        str,
+        Meta(
+            description="Database, as `sqlite:///path/to/file.db`. Empty: `pinakes.db` in the data folder.",
+            pattern=r"^(sqlite:///.+)?$",
+            extra={"expected": "sqlite:///path/to/file.db or nothing"},
+        ),
+    ] = ""
+    blob_url: Annotated[
+        str,
+        Meta(
+            description="Where bytes are kept, as a URL. Empty: the folder `blobs` in the data folder.",
+            pattern=r"^([a-z][a-z0-9+.-]*://.*)?$",
+            extra={"expected": "a URL such as file:///srv/blobs or nothing"},
+        ),
+    ] = ""
+    host: Annotated[
+        str,
+        Meta(
+            description="Address to listen on; `0.0.0.0` for all of IPv4.",
+            min_length=1,
+            extra={"expected": "an address"},
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[int, Meta(description="Port to listen on.", ge=1, le=65535)] = 8420
+    public_url: Annotated[
+        str,
+        Meta(
+            description="Base of every link the server hands out, without a slash at the end. "
+            "Empty: taken from each request.",
+            pattern=r"^(https?://\S*[^/\s])?$",
+            extra={"expected": "an http or https URL without a slash at the end, or nothing"},
+        ),
+    ] = ""
+    cors_origins: Annotated[
+        tuple[Origin, ...],
+        Meta(
+            description="Web origins whose pages may call the API; `*` for any.",
+            extra={"expected": "origins such as https://app.example.com, separated by commas, or *"},
+        ),
+    ] = ()
+    duplicate_members: Annotated[
+        Literal["ignore", "reject"],
+        Meta(
+            description="What adding a member that is in, or removing one that is not, does: "
+            "nothing, or (as the hosted service) an error 400."
+        ),
+    ] = "ignore"
+    require_if_match: Annotated[
+        bool, Meta(description="Whether changes need an `If-Match` header; without one they get 428.")
+    ] = False
+    link_lifetime_s: Annotated[int, Meta(description="Seconds for which a signed link works.", ge=60)] = 86_400
+    max_upload_bytes: Annotated[int, Meta(description="Largest file taken.", ge=1)] = 104_857_600
+    max_body_bytes: Annotated[int, Meta(description="Largest request body taken, apart from files.", ge=1)] = 1_048_576
+    max_pixels: Annotated[int, Meta(description="Most pixels an image may have to be decoded.", ge=1)] = 268_000_000
+    decode_time_limit_s: Annotated[int, Meta(description="Seconds one file may take to decode.", ge=1)] = 20
+    decode_memory_bytes: Annotated[int, Meta(description="Memory a decoding process may take.", ge=1)] = 1_073_741_824
+    decode_processes: Annotated[int, Meta(description="Files decoded at the same time.", ge=1)] = 2
+    rate_limit: Annotated[int, Meta(description="Requests a second each API key may make; 0 for no limit.", ge=0)] = 0
+    trash_days: Annotated[int, Meta(description="Days for which what was deleted can be restored.", ge=0)] = 30
+    busy_timeout_s: Annotated[
+        int, Meta(description="Seconds to wait for a database that another process is writing.", ge=1)
+    ] = 5
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="Least severe event that is logged.")
+    ] = "info"
+    log_format: Annotated[
+        Literal["auto", "json", "console"],
+        Meta(description="Form of the log. `auto` is `console` on a terminal and `json` elsewhere."),
+    ] = "auto"
+    access_log: Annotated[bool, Meta(description="Whether each request is logged.")] = True
+    metrics_public: Annotated[bool, Meta(description="Whether `/metrics` answers without a key.")] = True
+
+    @property
+    def database_path(self) -> Path:
+        """The SQLite file. Three slashes in the URL precede a relative path, four an absolute one, as is the custom."""
+        named = self.database_url.removeprefix("sqlite:///")
+        return Path(named) if named else Path(self.data, "pinakes.db")
+
+    @property
+    def blobs_url(self) -> str:
+        """Where bytes are kept, never empty."""
+        return self.blob_url or Path(self.data, "blobs").resolve().as_uri()
+
+
+class Setting(NamedTuple):
+    """What there is to know about one field of `Config`."""
+
+    name: str
+    type: Any
+    default: Any
+    meaning: str
+    expected: str
+
+    @property
+    def option(self) -> str:
+        return option_name(self.name)
+
+    @property
+    def variable(self) -> str:
+        return f"PINAKES_{self.name.upper()}"
+
+
+def option_name(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _settings() -> dict[str, Setting]:
+    hints = get_type_hints(Config, include_extras=True)
+    fields = msgspec.structs.fields(Config)
+    return {field.name: _setting(field.name, hints[field.name], field.default) for field in fields}
+
+
+def _setting(name: str, hint: Any, default: Any) -> Setting:
+    bare, meta = get_args(hint)
+    return Setting(name, hint, default, meta.description, _expected(bare, meta))
+
+
+def _expected(bare: Any, meta: Meta) -> str:
+    if meta.extra:
+        return str(meta.extra["expected"])
+    if get_origin(bare) is Literal:
+        *most, last = get_args(bare)
+        return f"{', '.join(most)} or {last}"
+    if bare is bool:
+        return "true or false"
+    return f"an integer from {meta.ge} to {meta.le}" if meta.le else f"an integer of {meta.ge} or more"
+
+
+SETTINGS: Mapping[str, Setting] = _settings()
+VARIABLES: Mapping[str, str] = {setting.variable: name for name, setting in SETTINGS.items()}
+CONFIG_VARIABLE = "PINAKES_CONFIG"
+
+
+class _Given(NamedTuple):
+    """A value, and the setting as the person wrote it. `is_text`: numbers and truth come as text."""
+
+    label: str
+    value: object
+    is_text: bool
+
+
+def load(overrides: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration of this process. `overrides` are command options by field name, and `config`, a TOML file;
+    None means not given.
+
+    A value that cannot be right, a setting that does not exist, and a file that cannot be read are BAD_REQUEST, with a
+    message that names the setting as it was written.
+    """
+    options = {name: value for name, value in overrides.items() if value is not None}
+    given = _from_environment(environ) | _from_options(options)
+    given = _from_toml(options, environ, given) | given
+    return Config(**{name: _convert(SETTINGS[name], item) for name, item in given.items()})
+
+
+def _from_options(options: Mapping[str, object]) -> dict[str, _Given]:
+    known = {option_name(name): name for name in SETTINGS}
+    given = {option_name(name): value for name, value in options.items() if name != "config"}
+    _refuse_unknown(given, known, "")
+    return {known[option]: _Given(option, value, True) for option, value in given.items()}
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
+    given = {key: value for key, value in environ.items() if key.startswith("PINAKES_") and key != CONFIG_VARIABLE}
+    _refuse_unknown(given, [*VARIABLES, CONFIG_VARIABLE], "")
+    return {VARIABLES[key]: _Given(key, value, True) for key, value in given.items()}
+
+
+def _from_toml(
+    options: Mapping[str, object], environ: Mapping[str, str], given: Mapping[str, _Given]
+) -> dict[str, _Given]:
+    """The file that was named, else `pinakes.toml` in the data folder if there is one."""
+    if named := options.get("config"):
+        return _read_toml(Path(str(named)), "--config")
+    if named := environ.get(CONFIG_VARIABLE):
+        return _read_toml(Path(named), CONFIG_VARIABLE)
+    data = _convert(SETTINGS["data"], given["data"]) if "data" in given else SETTINGS["data"].default
+    path = Path(data, "pinakes.toml")
+    if not path.exists():
+        return {}
+    found = _read_toml(path, str(path))
+    if "data" in found:
+        raise bad_request(found["data"].label, "this file was found in the data folder, so it cannot name another")
+    return found
+
+
+def _read_toml(path: Path, named_by: str) -> dict[str, _Given]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise bad_request(named_by, f"cannot read {str(path)!r}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise bad_request(str(path), f"this is not TOML: {error}") from error
+    _refuse_unknown(table, SETTINGS, f"{path}: ")
+    return {name: _Given(f"{path}: {name}", value, False) for name, value in table.items()}
+
+
+def _refuse_unknown(given: Iterable[str], known: Iterable[str], prefix: str) -> None:
+    for name in given:
+        if name not in known:
+            _raise_unknown(name, list(known), prefix)
+
+
+def _raise_unknown(name: str, known: list[str], prefix: str) -> NoReturn:
+    close = difflib.get_close_matches(name, known, n=1)
+    raise bad_request(prefix + name, "there is no such setting" + (f"; did you mean {close[0]}?" if close else ""))
+
+
+def _convert(setting: Setting, given: _Given) -> Any:
+    value = os.fspath(given.value) if isinstance(given.value, os.PathLike) else given.value
+    if isinstance(value, str) and isinstance(setting.default, tuple):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    try:
+        return msgspec.convert(value, setting.type, strict=not given.is_text)
+    except msgspec.ValidationError as error:
+        raise bad_request(given.label, f"expected {setting.expected}, got {_shown(given.value)}") from error
+
+
+def _shown(value: object) -> str:
+    """The value without the name and password that a URL may carry."""
+    return re.sub(r"://[^\s'\"]*@", "://…@", repr(value))

@@ -1,0 +1,239 @@
+"""Bytes by sha256, on obstore. The bytes under a key never change, because the key is made from them.
+
+`blobs/ab/cd/<sha256>` is an uploaded file, `thumbnails/ab/cd/<sha256>-<size>.webp` a picture of it that fits in a
+square of <size> pixels.
+"""
+
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, MemoryStore
+
+from pinakes import ids
+from pinakes.errors import PinakesError, bad_request
+
+CHUNK = 256 * 1024
+# The sweep removes unreferenced blobs older than 24 h. Half of that leaves an upload that found its bytes already there
+# at least 12 h to reference them.
+REFRESH_AFTER_MS = 12 * 3600 * 1000
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_KEY = re.compile(r"(?:blobs/..|thumbnails/..)/../(?P<sha256>[0-9a-f]{64})(?:-(?P<size>[1-9][0-9]{0,4})\.webp)?")
+
+
+class BlobInfo(msgspec.Struct, frozen=True):
+    sha256: str
+    size: int
+    modified_at_ms: int
+
+
+def blob_key(sha256: str) -> str:
+    """Raises BAD_REQUEST for anything but 64 lower-case hex digits, so no key leaves the store's folder."""
+    if not _SHA256.fullmatch(sha256):
+        raise bad_request("sha256", "must be 64 lower-case hexadecimal digits.")
+    return f"blobs/{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+
+def thumbnail_key(sha256: str, size: int) -> str:
+    return f"{blob_key(sha256).replace('blobs', 'thumbnails', 1)}-{size:d}.webp"
+
+
+def open_blobs(url: str) -> "Blobs":
+    """`file:///absolute/folder` (created when missing) or `memory://` (gone with the process)."""
+    parts = urlsplit(url)
+    if parts.scheme == "memory":
+        return Blobs(MemoryStore(), None)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
+        folder = Path(unquote(parts.path))
+        with _store_errors():
+            new = [path for path in (folder, *folder.parents) if not path.exists()]
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in new:
+                _sync_folder(path.parent)
+            return Blobs(LocalStore(prefix=folder), folder)
+    raise PinakesError(
+        "BAD_REQUEST",
+        f"Blobs cannot be kept at {parts.scheme or 'a url without scheme'}: use file:///absolute/folder or memory://.",
+        field="blob_url",
+        scheme=parts.scheme,
+    )
+
+
+class Blobs:
+    """Safe to use from many threads. Every method raises UNAVAILABLE when the store does not answer."""
+
+    def __init__(self, store: LocalStore | MemoryStore, folder: Path | None) -> None:
+        self._store = store
+        self._folder = folder
+        self._synced: set[Path] = set()  # folders whose own name is known to be on disk
+
+    def put(self, data: bytes) -> str:
+        """Store bytes once and return their sha256. They survive a power cut when this returns."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        key = blob_key(sha256)
+        info = self._info(key)
+        if info and info.size == len(data) and ids.now_ms() - info.modified_at_ms < REFRESH_AFTER_MS:
+            self._sync(key)  # whoever wrote it may not have come to this yet
+        else:
+            self.write(key, data)
+        return sha256
+
+    def put_thumbnail(self, sha256: str, size: int, data: bytes) -> None:
+        self.write(thumbnail_key(sha256, size), data)
+
+    def write(self, key: str, data: bytes) -> None:
+        """Atomic: another reader sees the old bytes or the new ones. Durable when it returns."""
+        _check(key)
+        with _store_errors():
+            self._store.put(key, data, use_multipart=False)
+        self._sync(key)
+
+    def size(self, key: str) -> int | None:
+        """Bytes under the key; None when there are none."""
+        info = self._info(key)
+        return info.size if info else None
+
+    def read(self, key: str) -> bytes:
+        """All bytes at once; raises NOT_FOUND. Use `stream` for files of unknown size."""
+        _check(key)
+        with _store_errors():
+            return bytes(self._store.get(key).bytes())
+
+    def stream(self, key: str, start: int, end: int) -> Iterator[bytes]:
+        """Bytes [start, end) in chunks; raises NOT_FOUND before the first chunk is asked for."""
+        size = self.size(key)
+        if size is None:
+            raise _missing()
+        return self._chunks(key, max(start, 0), min(end, size))
+
+    def delete(self, sha256: str) -> None:
+        """Remove a blob and its thumbnails, the blob last: until it is gone the sweep finds it and tries again."""
+        key = blob_key(sha256)
+        for path in [path for path, _, _ in self._list(key.replace("blobs", "thumbnails", 1).rpartition("/")[0])]:
+            if sha256 in path:
+                self._delete(path)
+        self._delete(key)
+
+    def all(self) -> Iterator[BlobInfo]:
+        """Every blob in no order, as the store lists them; thumbnails are not listed."""
+        for path, size, modified_at_ms in self._list("blobs"):
+            match = _KEY.fullmatch(path)
+            if match and path == blob_key(match["sha256"]):
+                yield BlobInfo(match["sha256"], size, modified_at_ms)
+
+    def verify(self, sha256: str) -> bool:
+        """Whether the stored bytes still have this hash. Reads them all; raises NOT_FOUND."""
+        key = blob_key(sha256)
+        digest = hashlib.sha256()
+        for chunk in self.stream(key, 0, self.size(key) or 0):
+            digest.update(chunk)
+        return digest.hexdigest() == sha256
+
+    def ready(self) -> None:
+        """Raise UNAVAILABLE unless bytes can be written now. Writes and removes an empty file."""
+        # obstore would create a missing folder; one that vanished is more likely a disk that is not mounted.
+        if self._folder and not self._folder.is_dir():
+            raise PinakesError("UNAVAILABLE", "The blob folder is missing: mount its disk or create it.")
+        name = f"ready-{os.getpid()}-{threading.get_ident()}"
+        with _store_errors():
+            self._store.put(name, b"", use_multipart=False)
+        self._delete(name)
+
+    def _info(self, key: str) -> BlobInfo | None:
+        sha256 = _check(key)
+        try:
+            with _store_errors():
+                meta = self._store.head(key)
+        except PinakesError as error:
+            if error.code != "NOT_FOUND":
+                raise
+            return None
+        return BlobInfo(sha256, meta["size"], int(meta["last_modified"].timestamp() * 1000))
+
+    def _chunks(self, key: str, start: int, end: int) -> Iterator[bytes]:
+        # obstore's own stream of a local file reads 8 KiB at a time, 9 times slower; one of memory is a single chunk.
+        for at in range(start, end, CHUNK):
+            with _store_errors():
+                chunk = bytes(self._store.get_range(key, start=at, end=min(at + CHUNK, end)))
+            yield chunk
+
+    def _list(self, prefix: str) -> Iterator[tuple[str, int, int]]:
+        pages = iter(self._store.list(prefix, chunk_size=1000))
+        while True:
+            with _store_errors():
+                page = next(pages, None)
+            if page is None:
+                return
+            for meta in page:
+                yield meta["path"], meta["size"], int(meta["last_modified"].timestamp() * 1000)
+
+    def _delete(self, path: str) -> None:
+        try:
+            with _store_errors():
+                self._store.delete(path)
+        except PinakesError as error:
+            if error.code != "NOT_FOUND":
+                raise
+
+    def _sync(self, key: str) -> None:
+        """obstore renames a finished file into place but does not fsync: after a power cut it could be empty or gone.
+
+        The file, its name in its folder, and the name of every folder on the way have to reach the disk.
+        """
+        if self._folder is None:
+            return
+        with _store_errors():
+            path = self._folder / key
+            _fsync(path, os.O_RDONLY)
+            _sync_folder(path.parent)
+            for folder in path.parents[:3]:
+                if folder not in self._synced:
+                    _sync_folder(folder.parent)
+                    self._synced.add(folder)
+
+
+def _check(key: str) -> str:
+    """The sha256 a key names; raises BAD_REQUEST for a key `blob_key` and `thumbnail_key` do not make."""
+    match = _KEY.fullmatch(key)
+    if match:
+        sha256, size = match["sha256"], match["size"]
+        if key == (thumbnail_key(sha256, int(size)) if size else blob_key(sha256)):
+            return sha256
+    raise bad_request("key", "names no blob and no thumbnail.")
+
+
+def _sync_folder(folder: Path) -> None:
+    _fsync(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _fsync(path: Path, flags: int) -> None:
+    file = os.open(path, flags)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _missing() -> PinakesError:
+    return PinakesError("NOT_FOUND", "These bytes are not in the store.")
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    """Turn the store's errors into ours; the cause keeps the path and the system's words for the log."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise _missing() from error
+    except (BaseError, OSError) as error:
+        full = "No space left" in str(error) or "quota" in str(error).lower()
+        advice = "its disk is full: free space" if full else "make sure it exists and this user may read and write it"
+        raise PinakesError("UNAVAILABLE", f"The blob store does not answer; {advice}.") from error

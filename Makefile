@@ -45,16 +45,22 @@ bench: setup
 	@$(BIN)/python -m bench $(ARGS)
 
 # Measure it beside other services that do the same job (bench/peers); needs wrk.
-bench-peers: setup
+bench-peers: setup bench/peers/.venv/.stamp
 	@$(BIN)/python -m bench --peers $(ARGS)
 
 # Remove what the tools made; ./data stays.
 clean:
-	rm -rf .venv .tools build dist htmlcov .coverage .coverage.* .hypothesis .*_cache
+	rm -rf .venv bench/peers/.venv .tools build dist htmlcov .coverage .coverage.* .hypothesis .*_cache
 	find bench src tests -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.stamp: pyproject.toml uv.lock | $(filter .tools/bin/uv,$(UV))
+	@$(UV) python find '>=3.11' >/dev/null 2>&1 || echo 'No Python 3.11 or newer is installed; uv fetches one.' >&2
 	@$(UV) sync --quiet --locked
+	@touch $@
+
+bench/peers/.venv/.stamp: bench/peers/idiomatic/requirements.txt
+	@$(UV) venv --quiet --clear bench/peers/.venv
+	@$(UV) pip install --quiet --python bench/peers/.venv -r $<
 	@touch $@
 
 # The copy of uv for a machine without one, from a Python with venv or, failing that, with pip.

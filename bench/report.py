@@ -1,0 +1,102 @@
+"""What came out, as a table and as JSON."""
+
+import datetime as dt
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.load import CONNECTIONS, OPERATIONS, Sample
+from bench.services import ASSETS, COLLECTIONS, PEER_PYTHON
+
+# samples[service][operation]: one for each round
+Samples = dict[str, dict[str, list[Sample]]]
+OURS = "pinakes"
+PACKAGES = ("pinakes", "starlette", "uvicorn", "msgspec", "apsw")
+PEER_PACKAGES = ("fastapi", "pydantic", "sqlalchemy", "aiosqlite", "uvicorn")
+
+
+def summary(samples: Samples, seconds: int) -> dict[str, Any]:
+    """Everything a reader needs to judge and to repeat the figures. Ratios are medians over the rounds of ours to
+    theirs in that round, so that what slows the machine for a while slows both."""
+    results = {
+        name: {operation: _medians(runs) for operation, runs in operations.items()}
+        for name, operations in samples.items()
+    }
+    ratios = {
+        other: {operation: _ratio(samples[OURS][operation], samples[other][operation]) for operation in OPERATIONS}
+        for other in samples
+        if other != OURS
+    }
+    return {"setup": _setup(samples, seconds), "results": results, "ratios": ratios, "samples": samples}
+
+
+def print_tables(found: dict[str, Any]) -> None:
+    """Requests a second, latencies and ratios, for people."""
+    console = Console()
+    setup = found["setup"]
+    console.print(
+        f"{setup['date']}, {setup['machine']}, {setup['rounds']} × {setup['seconds']} s, {CONNECTIONS} connections"
+    )
+    table = Table("operation", *(f"{name}\n{unit}" for name in found["results"] for unit in ("req/s", "p50 / p99 ms")))
+    for operation, label in OPERATIONS.items():
+        cells = []
+        for figures in found["results"].values():
+            one = figures[operation]
+            cells += [f"{one['perSecond']:,.0f}", f"{one['p50']:.1f} / {one['p99']:.1f}"]
+        table.add_row(label, *cells)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    console.print(table)
+    for other, figures in found["ratios"].items():
+        parts = ", ".join(f"{OPERATIONS[operation]} {ratio:.2f} ×" for operation, ratio in figures.items())
+        console.print(f"pinakes / {other}: {parts}")
+    console.print("; ".join(f"{name}: {versions}" for name, versions in setup["versions"].items()), style="dim")
+
+
+def _medians(runs: list[Sample]) -> dict[str, float]:
+    return {
+        "perSecond": round(median(run.per_second for run in runs), 1),
+        "p50": round(median(run.p50 for run in runs), 3),
+        "p99": round(median(run.p99 for run in runs), 3),
+    }
+
+
+def _ratio(ours: list[Sample], theirs: list[Sample]) -> float:
+    return round(median(our.per_second / their.per_second for our, their in zip(ours, theirs, strict=True)), 3)
+
+
+def _setup(samples: Samples, seconds: int) -> dict[str, Any]:
+    versions = {OURS: " ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)}
+    if "idiomatic" in samples:
+        versions["idiomatic"] = _peer_versions()
+    return {
+        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "versions": versions,
+        "rounds": len(samples[OURS]["get"]),
+        "seconds": seconds,
+        "connections": CONNECTIONS,
+        "collections": COLLECTIONS,
+        "assets": ASSETS,
+    }
+
+
+def _peer_versions() -> str:
+    code = "import sys, importlib.metadata as m; print(' '.join(f'{n} {m.version(n)}' for n in sys.argv[1:]))"
+    return subprocess.run(
+        [PEER_PYTHON, "-c", code, *PEER_PACKAGES], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def _processor() -> str:
+    found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+    return found[1] if found else platform.machine()

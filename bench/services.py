@@ -1,0 +1,127 @@
+"""The services that are measured, each a process on a core of its own, prepared alike.
+
+`pinakes` is this package. `bare` sends what pinakes sent, and does nothing else. `idiomatic` is in `peers/`.
+"""
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+BENCH = Path(__file__).parent
+PEERS = BENCH / "peers"
+PEER_PYTHON = PEERS / ".venv/bin/python"
+SERVER_CORE = "0"
+COLLECTIONS, ASSETS = 1_000, 10_000
+UVICORN = ["-m", "uvicorn", "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
+
+
+@dataclass
+class Service:
+    """A service, how it is started (`{port}` is filled in), and what asks for its answers."""
+
+    name: str
+    command: list[str]
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    cwd: Path = BENCH.parent
+    key: dict[str, Any] = field(default_factory=dict)
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ids(self) -> Path:
+        return self.folder / "ids"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+    @property
+    def authorization(self) -> str:
+        pair = f"{self.key['apiKey']}:{self.key['apiSecret']}"
+        return "Basic " + base64.b64encode(pair.encode()).decode()
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=f"{self.url}/v1", headers={"Authorization": self.authorization}, timeout=60)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The service as a process on its core; its output goes to `log`."""
+        self.port = _free_port()
+        command = ["taskset", "-c", SERVER_CORE, *(part.format(port=self.port) for part in self.command)]
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                command, cwd=self.cwd, env=os.environ | self.environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        try:
+            self._wait(process)
+            yield
+        finally:
+            process.terminate()
+            process.wait(30)
+
+    def _wait(self, process: "subprocess.Popen[bytes]") -> None:
+        deadline = time.monotonic() + 30
+        while process.poll() is None and time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        sys.exit(f"{self.name} did not start:\n{self.log.read_text()}")
+
+
+def pinakes(folder: Path) -> Service:
+    """A new library with a key."""
+    program = str(Path(sys.executable).parent / "pinakes")
+    data = str(folder / "data")
+    made = subprocess.run([program, "key", "create", "--data", data, "--json"], capture_output=True, check=True)
+    command = [program, "serve", "--data", data, "--port", "{port}"]
+    quiet = {"PINAKES_ACCESS_LOG": "false", "PINAKES_LOG_LEVEL": "warning"}
+    return Service("pinakes", command, folder, quiet, key=json.loads(made.stdout))
+
+
+def bare(folder: Path, like: Service, answers: dict[str, Any]) -> Service:
+    """Answers recorded from `like`, sent again."""
+    recorded = folder / "answers.json"
+    recorded.write_text(json.dumps(answers))
+    (folder / "ids").write_text(like.ids.read_text())
+    command = [sys.executable, *UVICORN, "--no-server-header", "--no-date-header", "--port", "{port}", "bench.bare:app"]
+    return Service("bare", command, folder, {"ANSWERS": str(recorded)}, key=like.key)
+
+
+def idiomatic(folder: Path) -> Service:
+    """A new database with a key and assets; its collections are made like everybody's, by `fill`."""
+    environment = {"DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'idiomatic.db'}"}
+    seed = [str(PEER_PYTHON), "-m", "idiomatic.seed", str(ASSETS)]
+    made = subprocess.run(seed, cwd=PEERS, env=os.environ | environment, capture_output=True, check=True)
+    command = [str(PEER_PYTHON), *UVICORN, "--port", "{port}", "idiomatic.app:app"]
+    return Service("idiomatic", command, folder, environment, PEERS, json.loads(made.stdout))
+
+
+def set_up_peers() -> None:
+    """Give the peers their own environment: their packages are none of ours."""
+    requirements = PEERS / "idiomatic/requirements.txt"
+    subprocess.run(
+        ["uv", "venv", "--quiet", "--allow-existing", "--python", sys.executable, PEERS / ".venv"], check=True
+    )
+    subprocess.run(["uv", "pip", "install", "--quiet", "--python", PEER_PYTHON, "-r", requirements], check=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

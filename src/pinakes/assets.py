@@ -1,0 +1,479 @@
+"""Assets: images, video, audio, 3D, text and documents, each a row and bytes that are stored once by their hash.
+
+Deleting moves an asset to the trash: it reads as gone, its memberships and tags stay and are neither shown nor
+counted, and restoring within 30 days brings all of it back.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from pinakes import collections, errors, ids, page, tags
+from pinakes.access import Actor, needs, scopes_of
+from pinakes.asset_types import UPLOADED_AS
+from pinakes.collections import Thumbnail
+from pinakes.errors import PinakesError
+from pinakes.links import asset_path
+from pinakes.page import Page
+from pinakes.tags import TagChange, TagReport
+
+if TYPE_CHECKING:
+    from pinakes.library import Library
+    from pinakes.store import Tx
+
+Kind = Literal["3d", "audio", "document", "image", "image-hdr", "json", "text", "video"]
+MOST_DELETED = 100
+MOST_BULK = 200
+MAX_DESCRIPTION = 100_000
+THUMBNAIL_SIZE = 512
+"""Pixels of the longer side of the thumbnail that is linked to; `size=256` and `size=1024` on the link give the others."""
+
+
+class AssetMetadata(msgspec.Struct, frozen=True, rename="camel"):
+    """What is known of how the asset was made."""
+
+    kind: Kind
+    type: str
+    name: str
+    size: int
+    width: int | UnsetType = UNSET
+    height: int | UnsetType = UNSET
+    parent_id: str | UnsetType = UNSET
+    root_parent_id: str | UnsetType = UNSET
+    model_id: str | UnsetType = UNSET
+    copied_at: str | UnsetType = UNSET
+
+
+class AssetProperties(msgspec.Struct, frozen=True, rename="camel"):
+    """What the bytes are: `size` in bytes, sides in pixels as displayed, `nb_frames` above 1 for an animation."""
+
+    size: int
+    format: str | UnsetType = UNSET
+    width: int | UnsetType = UNSET
+    height: int | UnsetType = UNSET
+    nb_frames: int | UnsetType = UNSET
+
+
+class Asset(msgspec.Struct, frozen=True, rename="camel"):
+    """An asset as it is sent. `url` and the thumbnails are signed links that expire."""
+
+    id: str
+    name: str
+    owner_id: str
+    author_id: str
+    kind: Kind
+    mime_type: str
+    status: Literal["error", "pending", "success"]
+    source: str
+    privacy: str
+    tags: list[str]
+    collection_ids: list[str]
+    edit_capabilities: list[str]
+    created_at: str
+    updated_at: str
+    url: str
+    metadata: AssetMetadata
+    properties: AssetProperties
+    is_hidden: bool
+    description: str | UnsetType = UNSET
+    thumbnail: Thumbnail | UnsetType = UNSET
+    deleted_at: str | UnsetType = UNSET
+
+
+class NewAsset(msgspec.Struct, frozen=True, rename="camel"):
+    """An upload. `image` is base64 or a data URL; it may hold any kind of file. `model_id` is the model that made it."""
+
+    name: str
+    image: str
+    parent_id: str | None = None
+    hide: bool = False
+    collection_ids: list[str] = []
+    model_id: str | None = None
+
+
+class AssetPatch(msgspec.Struct, frozen=True):
+    """What `update` changes; absent fields stay."""
+
+    name: str | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+
+
+class AssetFilter(msgspec.Struct, frozen=True):
+    """Which assets a page holds and in which order. `tags` narrows: all of them; `types` widens: any of them."""
+
+    collection_id: str | None = None
+    types: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    author_id: str | None = None
+    model_id: str | None = None
+    parent_id: str | None = None
+    root_id: str | None = None
+    privacy: str | None = None
+    after: str | None = None
+    before: str | None = None
+    sort_by: Literal["created_at", "updated_at"] = "created_at"
+    is_ascending: bool = False
+    is_deleted: bool = False
+
+
+class Bytes(msgspec.Struct, frozen=True):
+    """What was learnt of an upload's bytes, which are stored by now."""
+
+    sha256: str
+    size: int
+    kind: Kind
+    mime_type: str
+    format: str | None
+    width: int | None
+    height: int | None
+    frames: int
+
+
+class SkippedAsset(msgspec.Struct, frozen=True, rename="camel"):
+    """Why an asset was not restored."""
+
+    asset_id: str
+    reason: Literal["not-found", "not-deleted", "expired"]
+
+
+class RestoreReport(msgspec.Struct, frozen=True, rename="camel"):
+    """Which assets are back, and which are not."""
+
+    restored_asset_ids: list[str]
+    skipped_assets: list[SkippedAsset]
+
+
+class FoundAsset(msgspec.Struct, frozen=True):
+    """An asset as stored."""
+
+    id: str
+    name: str
+    description: str | None
+    kind: Kind
+    type: str
+    bytes: Bytes
+    is_hidden: bool
+    privacy: str
+    author_id: str
+    parent_id: str | None
+    root_id: str | None
+    model_id: str | None
+    copied_at: str | None
+    created_at: str
+    updated_at: str
+    deleted_at: str | None = None
+    tags: list[str] = []
+    collection_ids: list[str] = []
+
+
+def ingest(library: Library, actor: Actor, new: NewAsset) -> Asset:
+    """Upload: `store_bytes`, then `create`. For callers that need not keep the two apart."""
+    return create(library, actor, new, store_bytes(library, actor, new))
+
+
+@needs("assets.write")
+def store_bytes(library: Library, actor: Actor, new: NewAsset) -> Bytes:
+    """The slow half of an upload: decode, examine, make thumbnails, store. Needs no transaction and holds none.
+
+    BAD_REQUEST naming `name` or `image` for anything that cannot be an asset. Bytes whose asset is then not created
+    stay behind unreferenced until they are swept.
+    """
+    errors.check_name("name", new.name)
+    data, declared = _decode(new.image)
+    if len(data) > library.config.max_upload_bytes:
+        limit = library.config.max_upload_bytes
+        raise PinakesError("PAYLOAD_TOO_LARGE", f"image: {len(data)} bytes; the server accepts {limit}.", field="image")
+    examined = library.media.examine(data, new.name)
+    if declared in _CHECKED_MIME and declared != examined.mime_type:
+        raise errors.bad_request("image", f"the data URL says {declared} but the bytes are {examined.mime_type}")
+    sha256 = library.blobs.put(data)
+    for size, thumbnail in examined.thumbnails.items():
+        library.blobs.put_thumbnail(sha256, size, thumbnail)
+    return Bytes(
+        sha256,
+        len(data),
+        examined.kind,
+        examined.mime_type,
+        examined.format,
+        examined.width,
+        examined.height,
+        examined.frames,
+    )
+
+
+@needs("assets.write")
+def create(library: Library, actor: Actor, new: NewAsset, stored: Bytes) -> Asset:
+    """The quick half of an upload: the asset and its memberships, all or nothing.
+
+    NOT_FOUND with `details.missing` when a collection, the parent or the model is unknown; then no asset is made.
+    """
+    now = ids.now()
+    with library.store.write() as tx:
+        parent = _parent(tx, actor.project_id, new.parent_id)
+        if new.model_id is not None:
+            collections.require_live(tx, actor.project_id, "model", [new.model_id], "modelId")
+        row = FoundAsset(
+            id=ids.new("asset"),
+            name=new.name,
+            description=None,
+            kind=stored.kind,
+            type=UPLOADED_AS[stored.kind],
+            bytes=stored,
+            is_hidden=new.hide,
+            privacy="private",
+            author_id=actor.key_id,
+            parent_id=new.parent_id,
+            root_id=(parent.root_id or parent.id) if parent else None,
+            model_id=new.model_id,
+            copied_at=None,
+            created_at=now,
+            updated_at=now,
+            collection_ids=sorted(set(new.collection_ids)),
+        )
+        tx.assets.insert(actor.project_id, row)
+        if row.collection_ids:
+            collections.add_new_member(tx, actor.project_id, "asset", row.id, row.collection_ids)
+    return show(library, actor, row)
+
+
+@needs("assets.read")
+def get(library: Library, actor: Actor, id: str) -> Asset:
+    """One asset; NOT_FOUND when unknown or in the trash."""
+    with library.store.read() as tx:
+        row = tx.assets.find(actor.project_id, id)
+    if row is None:
+        raise errors.not_found("asset", id)
+    return show(library, actor, row)
+
+
+@needs("assets.read")
+def get_bulk(library: Library, actor: Actor, wanted: list[str]) -> list[Asset]:
+    """Up to 200 assets in the order asked for; unknown ids are left out. One statement."""
+    collections.check_members("asset", wanted, MOST_BULK)
+    with library.store.read() as tx:
+        found = {row.id: row for row in tx.assets.find_many(actor.project_id, wanted)}
+    return [show(library, actor, found[id]) for id in dict.fromkeys(wanted) if id in found]
+
+
+@needs("assets.read")
+def get_page(
+    library: Library, actor: Actor, filter: AssetFilter, size: int = 50, token: str | None = None
+) -> Page[Asset]:
+    """Assets that pass the filter. NOT_FOUND for an unknown collection. Two statements with a collection, else one."""
+    scope = ("assets", actor.project_id, msgspec.structs.astuple(filter))
+    after = page.read_token(token, scope)
+    with library.store.read() as tx:
+        if filter.collection_id is not None and tx.collections.find(actor.project_id, filter.collection_id) is None:
+            raise collections.missing_error("collection", [filter.collection_id], "collectionId")
+        rows = tx.assets.page(actor.project_id, filter, library.trash_cutoff(), after, size + 1)
+    cut = page.cut(rows, size, scope, lambda row: _sort_key(row, filter))
+    return Page([show(library, actor, row) for row in cut.items], cut.token)
+
+
+@needs("assets.write")
+def update(library: Library, actor: Actor, id: str, patch: AssetPatch) -> Asset:
+    """Change name or description. NOT_FOUND when unknown or in the trash."""
+    if patch.name is not UNSET:
+        errors.check_name("name", patch.name)
+    if patch.description is not UNSET:
+        check_description("description", patch.description)
+    with library.store.write() as tx:
+        row = _found(tx, actor.project_id, id)
+        row = msgspec.structs.replace(
+            row,
+            name=row.name if patch.name is UNSET else patch.name,
+            description=row.description if patch.description is UNSET else patch.description,
+            updated_at=ids.now(),
+        )
+        tx.assets.update(actor.project_id, row)
+    return show(library, actor, row)
+
+
+@needs("assets.write")
+def update_tags(library: Library, actor: Actor, id: str, change: TagChange) -> TagReport:
+    """Add and delete tags in one transaction; `updated_at` moves when any changed."""
+    with library.store.write() as tx:
+        row = _found(tx, actor.project_id, id)
+        report = tags.change(tx, actor.project_id, "asset", id, change)
+        if report.added or report.deleted:
+            tx.assets.update(actor.project_id, msgspec.structs.replace(row, updated_at=ids.now()))
+    return report
+
+
+@needs("assets.write")
+def copy(library: Library, actor: Actor, id: str, target_project_id: str | None = None) -> Asset:
+    """A new asset on the same bytes, with name, description and tags, in this project or another that the key may write.
+
+    It joins no collections. FORBIDDEN for a project that the key may not write to.
+    """
+    target = target_project_id or actor.project_id
+    now = ids.now()
+    with library.store.write() as tx:
+        row = _found(tx, actor.project_id, id)
+        is_here = target == actor.project_id
+        if not is_here:
+            project = tx.projects.get(actor.key_id, target)
+            if project is None or "assets.write" not in scopes_of(project.role):
+                raise PinakesError("FORBIDDEN", f"This key may not write to project {target!r}.", projectId=target)
+        row = msgspec.structs.replace(
+            row,
+            id=ids.new("asset"),
+            author_id=actor.key_id,
+            parent_id=row.parent_id if is_here else None,
+            root_id=row.root_id if is_here else None,
+            model_id=row.model_id if is_here else None,
+            copied_at=now,
+            created_at=now,
+            updated_at=now,
+            collection_ids=[],
+        )
+        tx.assets.insert(target, row)
+        tx.tags.add(target, "asset", row.id, row.tags, now)
+    return show(library, msgspec.structs.replace(actor, project_id=target), row)
+
+
+@needs("assets.write")
+def delete(library: Library, actor: Actor, wanted: list[str]) -> None:
+    """Move up to 100 assets to the trash. Ids that are unknown or there already change nothing, so it can be repeated."""
+    collections.check_members("asset", wanted, MOST_DELETED)
+    now = ids.now()
+    with library.store.write() as tx:
+        trashed = tx.assets.trash(actor.project_id, wanted, now)
+        _recount(tx, actor.project_id, trashed, -1, now)
+
+
+@needs("assets.write")
+def restore(library: Library, actor: Actor, wanted: list[str]) -> RestoreReport:
+    """Bring up to 100 assets back with tags and memberships; each that stays away is listed with the reason."""
+    unique = collections.check_members("asset", wanted, MOST_DELETED)
+    now, cutoff = ids.now(), library.trash_cutoff()
+    with library.store.write() as tx:
+        deleted_at = tx.assets.deleted_at(actor.project_id, unique)
+        skipped = [
+            SkippedAsset(id, _why_not(deleted_at, id, cutoff))
+            for id in unique
+            if not _is_restorable(deleted_at, id, cutoff)
+        ]
+        restored = [id for id in unique if _is_restorable(deleted_at, id, cutoff)]
+        tx.assets.untrash(actor.project_id, restored, now)
+        _recount(tx, actor.project_id, restored, 1, now)
+    return RestoreReport(restored, skipped)
+
+
+def check_description(field: str, text: str) -> None:
+    """BAD_REQUEST for text that is too long or cannot be stored."""
+    if len(text) > MAX_DESCRIPTION:
+        raise errors.bad_request(field, f"must have at most {MAX_DESCRIPTION} characters, got {len(text)}")
+    errors.check_text(field, text)
+
+
+def _is_restorable(deleted_at: dict[str, str | None], id: str, cutoff: str) -> bool:
+    return (deleted_at.get(id) or "") > cutoff
+
+
+def _why_not(deleted_at: dict[str, str | None], id: str, cutoff: str) -> Literal["not-found", "not-deleted", "expired"]:
+    if id not in deleted_at:
+        return "not-found"
+    return "not-deleted" if deleted_at[id] is None else "expired"
+
+
+def _recount(tx: Tx, project_id: str, moved: list[str], sign: int, now: str) -> None:
+    if moved:
+        tx.collection_assets.recount(project_id, moved, sign, now)
+        tx.tags.recount(project_id, "asset", moved, sign, now)
+
+
+def _found(tx: Tx, project_id: str, id: str) -> FoundAsset:
+    row = tx.assets.find(project_id, id)
+    if row is None:
+        raise errors.not_found("asset", id)
+    return row
+
+
+def _parent(tx: Tx, project_id: str, id: str | None) -> FoundAsset | None:
+    if id is None:
+        return None
+    row = tx.assets.find(project_id, id)
+    if row is None:
+        raise collections.missing_error("asset", [id], "parentId")
+    return row
+
+
+def _sort_key(row: FoundAsset, filter: AssetFilter) -> tuple[str, str]:
+    if filter.is_deleted:
+        return (row.deleted_at or "", row.id)
+    return (row.created_at if filter.sort_by == "created_at" else row.updated_at, row.id)
+
+
+_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(;[\w.+-]+=[^;,]*)*(;base64),", re.IGNORECASE | re.ASCII)
+_CHECKED_MIME = {"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "image/tiff"}
+
+
+def _decode(image: str) -> tuple[bytes, str | None]:
+    """The bytes of base64 or a base64 data URL, and the type that the URL claims."""
+    mime, text = None, image
+    if image[:5].lower() == "data:":
+        match = _DATA_URL.match(image)
+        if match is None:
+            raise errors.bad_request("image", "a data URL must look like data:image/png;base64,…")
+        mime, text = (match[1] or "").lower().replace("image/jpg", "image/jpeg") or None, image[match.end() :]
+    try:
+        data = base64.b64decode("".join(text.split()) + "=" * (-len(text) % 4 if text.isalnum() else 0), validate=True)
+    except (binascii.Error, ValueError):
+        raise errors.bad_request("image", "this is neither base64 nor a data URL") from None
+    if not data:
+        raise errors.bad_request("image", "there are no bytes in it")
+    return data, mime
+
+
+def show(library: Library, actor: Actor, row: FoundAsset) -> Asset:
+    """A stored asset as it is sent."""
+    data, link = row.bytes, library.links.make
+    width = UNSET if data.width is None else data.width
+    height = UNSET if data.height is None else data.height
+    return Asset(
+        id=row.id,
+        name=row.name,
+        owner_id=actor.project_id,
+        author_id=row.author_id,
+        kind=row.kind,
+        mime_type=data.mime_type,
+        status="success",
+        source=row.type,
+        privacy=row.privacy,
+        tags=row.tags,
+        collection_ids=row.collection_ids,
+        edit_capabilities=[],
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        url=link(actor.origin, asset_path(actor.project_id, row.id, "original")),
+        metadata=AssetMetadata(
+            kind=row.kind,
+            type=row.type,
+            name=row.name,
+            size=data.size,
+            width=width,
+            height=height,
+            parent_id=row.parent_id or UNSET,
+            root_parent_id=row.root_id or UNSET,
+            model_id=row.model_id or UNSET,
+            copied_at=row.copied_at or UNSET,
+        ),
+        properties=AssetProperties(
+            size=data.size,
+            format=data.format or UNSET,
+            width=width,
+            height=height,
+            nb_frames=data.frames if data.frames > 1 else UNSET,
+        ),
+        is_hidden=row.is_hidden,
+        description=UNSET if row.description is None else row.description,
+        thumbnail=UNSET if width is UNSET else collections.thumbnail_of(library, actor, row.id),
+        deleted_at=row.deleted_at or UNSET,
+    )

@@ -1,0 +1,302 @@
+"""Collections: named groups of assets and models.
+
+Counts live on the collection and change in the transaction that changes its members, so reading never counts. Members
+that are in the trash are hidden and uncounted; they come back when restored.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from pinakes import errors, ids, page
+from pinakes.access import Actor, needs
+from pinakes.errors import PinakesError
+from pinakes.links import asset_path
+from pinakes.page import Page
+
+if TYPE_CHECKING:
+    from pinakes.library import Library
+    from pinakes.store import Tx
+    from pinakes.store.members import MemberSql
+
+MemberNoun = Literal["asset", "model"]
+
+MOST_MEMBERS = 49
+"""Ids in one add or remove, as the hosted service has it."""
+
+
+class Thumbnail(msgspec.Struct, frozen=True, rename="camel"):
+    """The asset that stands for something, and a link to its picture."""
+
+    asset_id: str
+    url: str
+
+
+class Collection(msgspec.Struct, frozen=True, rename="camel"):
+    """A named group. `item_count` is `asset_count + model_count`; `owner_id` is the project."""
+
+    id: str
+    name: str
+    owner_id: str
+    created_at: str
+    updated_at: str
+    asset_count: int
+    model_count: int
+    item_count: int
+    thumbnail: Thumbnail | msgspec.UnsetType = msgspec.UNSET
+
+
+class NewCollection(msgspec.Struct, frozen=True):
+    """What `create` takes."""
+
+    name: str
+
+
+class CollectionPatch(msgspec.Struct, frozen=True):
+    """What `update` changes: absent fields stay, a null thumbnail is unset."""
+
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    thumbnail: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class Added(msgspec.Struct, frozen=True):
+    """Which ids an add changed, and which were members before."""
+
+    added: list[str]
+    unchanged: list[str]
+
+
+class Removed(msgspec.Struct, frozen=True):
+    """Which ids a remove changed, and which were no members."""
+
+    removed: list[str]
+    unchanged: list[str]
+
+
+class FoundCollection(msgspec.Struct, frozen=True):
+    """A collection as stored. `thumbnail_asset_id` is None when that asset is gone or in the trash."""
+
+    id: str
+    name: str
+    asset_count: int
+    model_count: int
+    thumbnail_asset_id: str | None
+    created_at: str
+    updated_at: str
+
+
+@needs("collections.write")
+def create(library: Library, actor: Actor, new: NewCollection) -> Collection:
+    """An empty collection. Names need not be unique. BAD_REQUEST for an empty name."""
+    errors.check_name("name", new.name)
+    now = ids.now()
+    row = FoundCollection(ids.new("col"), new.name, 0, 0, None, now, now)
+    with library.store.write() as tx:
+        tx.collections.insert(actor.project_id, row)
+    return show(library, actor, row)
+
+
+@needs("collections.read")
+def get(library: Library, actor: Actor, id: str) -> Collection:
+    """One collection, or NOT_FOUND."""
+    with library.store.read() as tx:
+        row = tx.collections.find(actor.project_id, id)
+    if row is None:
+        raise errors.not_found("collection", id)
+    return show(library, actor, row)
+
+
+@needs("collections.read")
+def get_page(library: Library, actor: Actor, size: int = 10, token: str | None = None) -> Page[Collection]:
+    """Collections of the project, newest first. One statement."""
+    scope = ("collections", actor.project_id)
+    after = page.read_token(token, scope)
+    with library.store.read() as tx:
+        rows = tx.collections.page(actor.project_id, after, size + 1)
+    cut = page.cut(rows, size, scope, lambda row: (row.id,))
+    return Page([show(library, actor, row) for row in cut.items], cut.token)
+
+
+@needs("collections.write")
+def update(library: Library, actor: Actor, id: str, patch: CollectionPatch, etag: str | None = None) -> Collection:
+    """Change what the patch names; `updated_at` moves. PRECONDITION_FAILED when `etag` is not that of the collection.
+
+    NOT_FOUND for an unknown collection or thumbnail asset. The thumbnail may be any live asset of the project.
+    """
+    if patch.name is not msgspec.UNSET:
+        errors.check_name("name", patch.name)
+    with library.store.write() as tx:
+        row = _found(tx, actor, id, etag)
+        name = row.name if patch.name is msgspec.UNSET else patch.name
+        thumbnail = row.thumbnail_asset_id if patch.thumbnail is msgspec.UNSET else patch.thumbnail
+        if patch.thumbnail is not msgspec.UNSET and thumbnail is not None:
+            require_live(tx, actor.project_id, "asset", [thumbnail], "thumbnail")
+        row = msgspec.structs.replace(
+            row, name=name, thumbnail_asset_id=thumbnail, updated_at=_later_than(row.updated_at)
+        )
+        tx.collections.update(actor.project_id, row, patch.thumbnail is not msgspec.UNSET)
+    return show(library, actor, row)
+
+
+@needs("collections.write")
+def delete(library: Library, actor: Actor, id: str, etag: str | None = None, is_repeat: bool = False) -> None:
+    """Mark a collection as deleted; its members stay in the library and only lose this collection.
+
+    NOT_FOUND for one that is unknown or deleted already. `is_repeat` says that the caller lost the answer of an
+    earlier try, which a collection in the trash then confirms.
+    """
+    with library.store.write() as tx:
+        if is_repeat and tx.collections.is_deleted(actor.project_id, id):
+            return
+        _found(tx, actor, id, etag)
+        tx.collections.delete(actor.project_id, id, ids.now())
+
+
+@needs("collections.write")
+def add(library: Library, actor: Actor, id: str, noun: MemberNoun, members: list[str]) -> tuple[Collection, Added]:
+    """Make assets or models members, all of them or none. Adding a present member changes nothing.
+
+    NOT_FOUND with `details.missing` when the collection or any id is unknown, deleted, or another project's.
+    BAD_REQUEST for no ids, more than 49, or a present member under `duplicate_members = "reject"`.
+    """
+    wanted = check_members(noun, members)
+    with library.store.write() as tx:
+        row, table = _found(tx, actor, id), _members(tx, noun)
+        states = table.states(actor.project_id, id, wanted)
+        missing = [member for member in wanted if member not in states]
+        if missing:
+            raise missing_error(noun, missing)
+        report = Added([m for m in wanted if not states[m]], [m for m in wanted if states[m]])
+        if report.unchanged and library.config.duplicate_members == "reject":
+            raise errors.bad_request(f"{noun}Ids", "already in the collection", present=report.unchanged)
+        if report.added:
+            table.insert(actor.project_id, id, report.added)
+            row = _counted(tx, actor, row, noun, len(report.added))
+    return show(library, actor, row), report
+
+
+@needs("collections.write")
+def remove(library: Library, actor: Actor, id: str, noun: MemberNoun, members: list[str]) -> tuple[Collection, Removed]:
+    """End memberships, all in one transaction. Removing what is no member changes nothing.
+
+    A removed asset that was the collection's thumbnail is unset as that. BAD_REQUEST for no ids, more than 49, or no
+    member under `duplicate_members = "reject"`.
+    """
+    wanted = check_members(noun, members)
+    with library.store.write() as tx:
+        row, table = _found(tx, actor, id), _members(tx, noun)
+        states = table.states(actor.project_id, id, wanted)
+        report = Removed([m for m in wanted if states.get(m)], [m for m in wanted if not states.get(m)])
+        if report.unchanged and library.config.duplicate_members == "reject":
+            raise errors.bad_request(f"{noun}Ids", "not in the collection", absent=report.unchanged)
+        if report.removed:
+            table.delete(actor.project_id, id, report.removed)
+            loses_cover = noun == "asset" and row.thumbnail_asset_id in report.removed
+            row = _counted(tx, actor, row, noun, -len(report.removed), loses_cover)
+    return show(library, actor, row), report
+
+
+def add_new_member(tx: Tx, project_id: str, noun: MemberNoun, member: str, collection_ids: list[str]) -> None:
+    """Put an asset or model made in this transaction into collections; NOT_FOUND when any of them is unknown."""
+    found = tx.collections.find_many(project_id, collection_ids)
+    missing = [id for id in collection_ids if id not in found]
+    if missing:
+        raise missing_error("collection", missing)
+    table = _members(tx, noun)
+    for id in found:
+        table.insert(project_id, id, [member])
+    table.recount(project_id, [member], 1, ids.now())
+
+
+def require_live(tx: Tx, project_id: str, noun: MemberNoun, wanted: list[str], field: str) -> None:
+    """NOT_FOUND naming the field when any id is unknown, deleted, or another project's."""
+    live = _members(tx, noun).live(project_id, wanted)
+    missing = [id for id in wanted if id not in live]
+    if missing:
+        raise missing_error(noun, missing, field)
+
+
+def missing_error(noun: str, missing: list[str], field: str | None = None) -> PinakesError:
+    """Ids that do not exist for this project; which of the possible reasons holds is never told."""
+    field = field or f"{noun}Ids"
+    return PinakesError(
+        "NOT_FOUND", f"{field}: no such {noun} in this project: {', '.join(missing[:5])}", missing=missing
+    )
+
+
+def check_members(noun: str, members: list[str], most: int = MOST_MEMBERS) -> list[str]:
+    """The ids, each once, in order. BAD_REQUEST for none or too many."""
+    if not 1 <= len(members) <= most:
+        raise errors.bad_request(f"{noun}Ids", f"expected 1 to {most} ids, got {len(members)}")
+    return list(dict.fromkeys(members))
+
+
+def etag_of(collection: Collection) -> str:
+    """Changes whenever the collection does: `updated_at` moves with each write to it, the rest with writes to members."""
+    thumbnail = collection.thumbnail
+    cover = None if thumbnail is msgspec.UNSET else thumbnail.asset_id
+    return _etag(collection.updated_at, collection.asset_count, collection.model_count, cover)
+
+
+def show(library: Library, actor: Actor, row: FoundCollection) -> Collection:
+    """A stored collection as it is sent."""
+    cover = row.thumbnail_asset_id
+    return Collection(
+        row.id,
+        row.name,
+        actor.project_id,
+        row.created_at,
+        row.updated_at,
+        row.asset_count,
+        row.model_count,
+        row.asset_count + row.model_count,
+        msgspec.UNSET if cover is None else thumbnail_of(library, actor, cover),
+    )
+
+
+def thumbnail_of(library: Library, actor: Actor, asset_id: str) -> Thumbnail:
+    """An asset as a thumbnail, with a fresh link."""
+    return Thumbnail(asset_id, library.links.make(actor.origin, asset_path(actor.project_id, asset_id, "thumbnail")))
+
+
+def _found(tx: Tx, actor: Actor, id: str, etag: str | None = None) -> FoundCollection:
+    row = tx.collections.find(actor.project_id, id)
+    if row is None:
+        raise errors.not_found("collection", id)
+    if etag not in (None, "*", _etag(row.updated_at, row.asset_count, row.model_count, row.thumbnail_asset_id)):
+        raise PinakesError("PRECONDITION_FAILED", "The collection has changed since it was read; read it again.")
+    return row
+
+
+def _etag(updated_at: str, asset_count: int, model_count: int, cover: str | None) -> str:
+    return f'"{updated_at}-{asset_count}-{model_count}-{cover or ""}"'
+
+
+def _members(tx: Tx, noun: MemberNoun) -> MemberSql:
+    return tx.collection_assets if noun == "asset" else tx.collection_models
+
+
+def _counted(
+    tx: Tx, actor: Actor, row: FoundCollection, noun: MemberNoun, change: int, loses_cover: bool = False
+) -> FoundCollection:
+    """The collection with `change` more members, stored."""
+    row = msgspec.structs.replace(
+        row,
+        asset_count=row.asset_count + (change if noun == "asset" else 0),
+        model_count=row.model_count + (change if noun == "model" else 0),
+        thumbnail_asset_id=None if loses_cover else row.thumbnail_asset_id,
+        updated_at=_later_than(row.updated_at),
+    )
+    tx.collections.update(actor.project_id, row, is_cover_set=loses_cover)
+    return row
+
+
+def _later_than(updated_at: str) -> str:
+    """Now, or a millisecond after the last change: no two states of a collection share their `updated_at`."""
+    now = ids.now()
+    if now > updated_at:
+        return now
+    return ids.iso(round(datetime.datetime.fromisoformat(updated_at).timestamp() * 1000) + 1)

@@ -1,0 +1,74 @@
+"""A library: everything a verb needs, and the only place where the parts are put together."""
+
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from pinakes import ids
+from pinakes.blobs import Blobs, open_blobs
+from pinakes.config import Config
+from pinakes.errors import PinakesError
+from pinakes.links import Links
+from pinakes.media import Media
+from pinakes.store import Store
+from pinakes.store.sqlite import SqliteStore, create_or_upgrade, is_created
+
+_DAY_MS = 86_400_000
+
+
+class Library(msgspec.Struct, frozen=True):
+    """The parts. Verbs live in the noun modules and take a library as their first argument."""
+
+    config: Config
+    store: Store
+    blobs: Blobs
+    media: Media
+    links: Links
+
+    def trash_cutoff(self) -> str:
+        """What was deleted at or before this time is gone for good."""
+        return ids.iso(ids.now_ms() - self.config.trash_days * _DAY_MS)
+
+    def close(self) -> None:
+        """Finish queued writes and let go of files and processes."""
+        self.store.close()
+        self.media.close()
+
+
+def open_library(config: Config, *, create: bool = True) -> Library:
+    """Open the library that the configuration names. `create` makes the data folder and an empty database if need be.
+
+    UNAVAILABLE when there is none and `create` is false, when it was written by another version, or cannot be opened.
+    """
+    path = config.database_path
+    if not is_created(path):
+        if not create:
+            raise PinakesError("UNAVAILABLE", f"There is no library in {path.parent}; `pinakes serve` makes one.")
+        _make_folder(Path(config.data))
+        _make_folder(path.parent)
+        create_or_upgrade(path)
+    store = SqliteStore(path, config.busy_timeout_s)
+    media = Media(
+        max_pixels=config.max_pixels,
+        time_limit_s=config.decode_time_limit_s,
+        memory_limit_bytes=config.decode_memory_bytes,
+        processes=config.decode_processes,
+    )
+    return Library(
+        config, store, open_blobs(config.blobs_url), media, Links(_link_secret(store), config.link_lifetime_s)
+    )
+
+
+def _make_folder(path: Path) -> None:
+    """Only for the owner: the folder holds everything a library knows, its link secret included."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise PinakesError("UNAVAILABLE", f"The data folder {path} cannot be made: {error.strerror}") from error
+
+
+def _link_secret(store: Store) -> bytes:
+    """The key of signed links; it belongs to the library, so links outlive a restart and a move."""
+    with store.write() as tx:
+        return bytes.fromhex(tx.upkeep.setting("link_secret", secrets.token_hex(32)))

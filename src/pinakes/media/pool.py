@@ -1,0 +1,128 @@
+"""Decoding children: started when first needed, replaced when they die, take too long, or have done enough."""
+
+import io
+import os
+import queue
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import msgspec
+
+from pinakes.errors import PinakesError, bad_request
+from pinakes.media.kinds import Type
+from pinakes.media.protocol import MAX_ANSWER, READY, Answer, Decoded, Limits, Refused, receive, send
+
+FILES_PER_CHILD = 500  # what a decoder leaks is gone after that
+START_LIMIT_S = 60.0
+# Nothing of the server's environment, which may hold secrets. One malloc arena per thread would spend address space.
+_ENVIRONMENT = {
+    "PATH": os.defpath,
+    "PYTHONPATH": str(Path(__file__).parents[2]),
+    "VIPS_WARNING": "0",
+    "MALLOC_ARENA_MAX": "2",
+}
+_ANSWERS: msgspec.msgpack.Decoder[Decoded | Refused] = msgspec.msgpack.Decoder(Decoded | Refused)
+
+
+class Pool:
+    """Up to `processes` children, each busy with at most one image."""
+
+    def __init__(self, processes: int, limits: Limits) -> None:
+        self._limits = limits
+        self._processes = processes
+        self._is_closed = False
+        # Last in, first out: the child used last is warm, and one that is not needed is never started.
+        self._slots: queue.LifoQueue[Child | None] = queue.LifoQueue()
+        for _ in range(processes):
+            self._slots.put(None)
+
+    def decode(self, type: Type, data: bytes) -> Decoded:
+        """Waits for a free child. Raises BAD_REQUEST for an image that cannot be decoded within the limits."""
+        child, answer = self._slots.get(), None
+        try:
+            if self._is_closed:
+                raise PinakesError("UNAVAILABLE", "The server is shutting down: send the image again later.")
+            if child is None or not child.is_usable():
+                if child is not None:
+                    child.end()
+                child = None  # if the next one does not start, the slot is empty
+                child = Child(self._limits)
+            answer = child.ask(type.name, data)
+        finally:
+            if child is not None and answer is None:
+                child.end()
+            self._slots.put(child)
+        if isinstance(answer, Decoded):
+            return answer
+        if isinstance(answer, Refused):
+            raise bad_request("image", f"the {type.label} {answer.reason}")
+        took_long = f"took longer than {self._limits.time_limit_s:g} s to decode."
+        raise bad_request("image", f"the {type.label} {took_long if child.was_late else 'could not be decoded.'}")
+
+    def close(self) -> None:
+        self._is_closed = True
+        children = [self._slots.get() for _ in range(self._processes)]
+        for child in children:
+            if child is not None:
+                child.end()
+            self._slots.put(None)
+
+
+class Child:
+    """One process. Raises UNAVAILABLE when it cannot be started; what it has to say about that is on stderr."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.was_late = False
+        self._time_limit_s = limits.time_limit_s
+        self._files = 0
+        command = [sys.executable, "-P", "-m", "pinakes.media.child", msgspec.json.encode(limits).decode()]
+        # Unbuffered, so that closing a pipe nobody reads any more has nothing left to write.
+        self._process = subprocess.Popen(  # noqa: S603 - nothing in the command comes from outside
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_ENVIRONMENT, bufsize=0
+        )
+        self._requests = cast(BinaryIO, self._process.stdin)
+        self._answers = io.BufferedReader(cast(io.RawIOBase, self._process.stdout))
+        if self._talk([], START_LIMIT_S) != READY:
+            self.end()
+            raise PinakesError("UNAVAILABLE", "The image decoder does not start; the server's log says why.")
+
+    def is_usable(self) -> bool:
+        return self._files < FILES_PER_CHILD and not self.was_late and self._process.poll() is None
+
+    def ask(self, format: str, data: bytes) -> Answer | None:
+        """None when the process died or was late; it must not be used again then."""
+        self._files += 1
+        answer = self._talk([format.encode(), data], self._time_limit_s)
+        if answer is None:
+            return None
+        try:
+            return _ANSWERS.decode(answer)
+        except msgspec.MsgspecError:  # a decoder taken over by what it decoded
+            return None
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._requests.close()
+        self._answers.close()
+
+    def _talk(self, messages: list[bytes], limit_s: float) -> bytes | None:
+        clock = threading.Timer(limit_s, self._late)
+        clock.daemon = True
+        clock.start()
+        try:
+            for message in messages:
+                send(self._requests, message)
+            return receive(self._answers, MAX_ANSWER)
+        except OSError:  # it is gone
+            return None
+        finally:
+            clock.cancel()
+            clock.join()  # a clock that went off at the last moment has killed the process once this returns
+
+    def _late(self) -> None:
+        self.was_late = True
+        self._process.kill()

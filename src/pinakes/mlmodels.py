@@ -1,0 +1,423 @@
+"""ML models (LoRAs, checkpoints) as the library knows them. Here and everywhere "model" alone means an ML model.
+
+The trash works as for assets: hidden and uncounted at once, restored with tags and memberships for 30 days.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from pinakes import assets, collections, errors, ids, page, tags
+from pinakes.access import Actor, needs
+from pinakes.assets import Asset
+from pinakes.collections import Thumbnail
+from pinakes.errors import PinakesError
+from pinakes.model_types import Concept, ModelSettings, ModelStatus, ModelType, TrainingParameters
+from pinakes.page import Page
+from pinakes.tags import TagChange, TagReport
+
+if TYPE_CHECKING:
+    from pinakes.library import Library
+    from pinakes.store import Tx
+
+MOST_BULK = 200
+MOST_EXAMPLES = 100
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_MENTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class MLModel(msgspec.Struct, frozen=True, rename="camel"):
+    """A model as it is sent."""
+
+    id: str
+    owner_id: str
+    author_id: str
+    type: ModelType
+    status: ModelStatus
+    privacy: str
+    custom: bool
+    source: Literal["civitai", "huggingface", "other", "scenario"]
+    capabilities: list[str]
+    tags: list[str]
+    collection_ids: list[str]
+    example_asset_ids: list[str]
+    training_images_number: int
+    created_at: str
+    updated_at: str
+    name: str | UnsetType = UNSET
+    short_description: str | UnsetType = UNSET
+    thumbnail: Thumbnail | UnsetType = UNSET
+    parent_model_id: str | UnsetType = UNSET
+    concepts: list[Concept] | UnsetType = UNSET
+    epoch: str | UnsetType = UNSET
+    negative_prompt_embedding: str | UnsetType = UNSET
+    parameters: TrainingParameters | UnsetType = UNSET
+    prompt_embedding: str | UnsetType = UNSET
+    deleted_at: str | UnsetType = UNSET
+
+
+class MinimalModel(msgspec.Struct, frozen=True):
+    """The base details of a model."""
+
+    id: str
+    type: ModelType
+    privacy: str
+    name: str | UnsetType = UNSET
+
+
+class NewModel(msgspec.Struct, frozen=True, rename="camel"):
+    """What `create` takes. `id` keeps a foreign one, such as `flux.1-dev`; without it the model gets its own."""
+
+    id: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    type: ModelType = "custom"
+    short_description: str | UnsetType = UNSET
+    collection_ids: list[str] = []
+    concepts: list[Concept] | UnsetType = UNSET
+
+
+class ModelPatch(ModelSettings, frozen=True, rename="camel"):
+    """What `update` changes: absent fields stay, a null thumbnail is unset."""
+
+    name: str | UnsetType = UNSET
+    type: ModelType | UnsetType = UNSET
+    short_description: str | UnsetType = UNSET
+    thumbnail: str | UnsetType | None = UNSET
+
+
+class ModelFilter(msgspec.Struct, frozen=True):
+    """Which models a page holds and in which order. `tags` narrows; `types` and `collection_ids` widen."""
+
+    collection_ids: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    status: ModelStatus | None = None
+    privacy: str = "private"
+    after: str | None = None
+    before: str | None = None
+    sort_by: Literal["created_at", "updated_at"] = "created_at"
+    is_ascending: bool = False
+    is_deleted: bool = False
+
+
+class Description(msgspec.Struct, frozen=True):
+    """Markdown, and the library's assets and models that it mentions by id."""
+
+    value: str
+    assets: list[Asset]
+    models: list[MLModel]
+
+
+class Example(msgspec.Struct, frozen=True, rename="camel"):
+    """An asset that shows what a model can do."""
+
+    asset: Asset
+    model_id: str
+
+
+class FoundModel(msgspec.Struct, frozen=True):
+    """A model as stored. `thumbnail_asset_id` is None when that asset is gone or in the trash."""
+
+    id: str
+    name: str | None
+    type: ModelType
+    status: ModelStatus
+    short_description: str | None
+    description: str
+    privacy: str
+    parent_id: str | None
+    author_id: str
+    settings: ModelSettings
+    created_at: str
+    updated_at: str
+    deleted_at: str | None = None
+    thumbnail_asset_id: str | None = None
+    tags: list[str] = []
+    collection_ids: list[str] = []
+    example_asset_ids: list[str] = []
+
+
+@needs("models.write")
+def create(library: Library, actor: Actor, new: NewModel) -> MLModel:
+    """A model, with its memberships, all or nothing. BAD_REQUEST for an id that is taken, also by one in the trash."""
+    id = ids.new("model") if new.id is UNSET else new.id
+    if not _ID.fullmatch(id):
+        raise errors.bad_request("id", "expected 1 to 128 letters, digits, dots, dashes or underscores")
+    _check_names(new.name, new.short_description)
+    now = ids.now()
+    row = FoundModel(
+        id=id,
+        name=_or_none(new.name),
+        type=new.type,
+        status="new",
+        short_description=_or_none(new.short_description),
+        description="",
+        privacy="private",
+        parent_id=None,
+        author_id=actor.key_id,
+        settings=ModelSettings(concepts=new.concepts),
+        created_at=now,
+        updated_at=now,
+        collection_ids=sorted(set(new.collection_ids)),
+    )
+    with library.store.write() as tx:
+        if new.id is not UNSET and id in tx.models.deleted_at(actor.project_id, [id]):
+            raise errors.bad_request("id", f"there is a model {id!r} already, perhaps in the trash")
+        tx.models.insert(actor.project_id, row)
+        if row.collection_ids:
+            collections.add_new_member(tx, actor.project_id, "model", id, row.collection_ids)
+    return show(library, actor, row)
+
+
+@needs("models.read")
+def get(library: Library, actor: Actor, id: str) -> MLModel:
+    """One model; NOT_FOUND when unknown or in the trash."""
+    with library.store.read() as tx:
+        row = _found(tx, actor, id)
+    return show(library, actor, row)
+
+
+@needs("models.read")
+def get_bulk(library: Library, actor: Actor, wanted: list[str]) -> list[MLModel]:
+    """Up to 200 models in the order asked for; unknown ids are left out. One statement."""
+    collections.check_members("model", wanted, MOST_BULK)
+    with library.store.read() as tx:
+        found = {row.id: row for row in tx.models.find_many(actor.project_id, wanted)}
+    return [show(library, actor, found[id]) for id in dict.fromkeys(wanted) if id in found]
+
+
+@needs("models.read")
+def get_page(
+    library: Library, actor: Actor, filter: ModelFilter, size: int = 100, token: str | None = None
+) -> Page[MLModel]:
+    """Models that pass the filter. NOT_FOUND for an unknown collection. Two statements with one, else one."""
+    scope = ("models", actor.project_id, msgspec.structs.astuple(filter))
+    after = page.read_token(token, scope)
+    with library.store.read() as tx:
+        if filter.collection_ids:
+            known = tx.collections.find_many(actor.project_id, list(filter.collection_ids))
+            missing = [id for id in filter.collection_ids if id not in known]
+            if missing:
+                raise collections.missing_error("collection", missing)
+        rows = tx.models.page(actor.project_id, filter, library.trash_cutoff(), after, size + 1)
+    cut = page.cut(rows, size, scope, lambda row: _sort_key(row, filter))
+    return Page([show(library, actor, row) for row in cut.items], cut.token)
+
+
+@needs("models.write")
+def update(library: Library, actor: Actor, id: str, patch: ModelPatch) -> MLModel:
+    """Change what the patch names. The type may change only while the status is `new` (as in the hosted service)."""
+    _check_names(patch.name, patch.short_description)
+    with library.store.write() as tx:
+        row = _found(tx, actor, id)
+        if patch.type not in (UNSET, row.type) and row.status != "new":
+            raise errors.bad_request("type", f"the type of a model that is {row.status} cannot change")
+        cover = row.thumbnail_asset_id if patch.thumbnail is UNSET else patch.thumbnail
+        if patch.thumbnail is not UNSET and cover is not None:
+            collections.require_live(tx, actor.project_id, "asset", [cover], "thumbnail")
+        row = msgspec.structs.replace(
+            row,
+            name=row.name if patch.name is UNSET else patch.name,
+            type=row.type if patch.type is UNSET else patch.type,
+            short_description=row.short_description if patch.short_description is UNSET else patch.short_description,
+            settings=_merged(row.settings, patch),
+            thumbnail_asset_id=cover,
+            updated_at=ids.now(),
+        )
+        tx.models.update(actor.project_id, row, is_cover_set=patch.thumbnail is not UNSET)
+    return show(library, actor, row)
+
+
+@needs("models.write")
+def update_tags(library: Library, actor: Actor, id: str, change: TagChange) -> TagReport:
+    """Add and delete tags in one transaction; `updated_at` moves when any changed."""
+    with library.store.write() as tx:
+        row = _found(tx, actor, id)
+        report = tags.change(tx, actor.project_id, "model", id, change)
+        if report.added or report.deleted:
+            _touch(tx, actor, row)
+    return report
+
+
+@needs("models.write")
+def copy(library: Library, actor: Actor, id: str, is_trained: bool = False, has_examples: bool = True) -> MLModel:
+    """A new model with everything of another but its collections; `is_trained` gives it the status `trained`."""
+    now = ids.now()
+    with library.store.write() as tx:
+        row = _found(tx, actor, id)
+        row = msgspec.structs.replace(
+            row,
+            id=ids.new("model"),
+            parent_id=id,
+            author_id=actor.key_id,
+            status="trained" if is_trained else row.status,
+            created_at=now,
+            updated_at=now,
+            collection_ids=[],
+            example_asset_ids=row.example_asset_ids if has_examples else [],
+        )
+        tx.models.insert(actor.project_id, row)
+        tx.models.set_examples(actor.project_id, row.id, row.example_asset_ids)
+        tx.tags.add(actor.project_id, "model", row.id, row.tags, now)
+    return show(library, actor, row)
+
+
+@needs("models.write")
+def delete(library: Library, actor: Actor, id: str, is_repeat: bool = False) -> None:
+    """Move a model to the trash. NOT_FOUND when unknown or there already, unless `is_repeat` (see `collections.delete`)."""
+    now = ids.now()
+    with library.store.write() as tx:
+        deleted_at = tx.models.deleted_at(actor.project_id, [id])
+        if is_repeat and deleted_at.get(id):
+            return
+        _found(tx, actor, id)
+        tx.models.trash(actor.project_id, id, now)
+        _recount(tx, actor, id, -1, now)
+
+
+@needs("models.write")
+def restore(library: Library, actor: Actor, id: str) -> MLModel:
+    """Bring a model back with tags and memberships. BAD_REQUEST when not deleted, GONE after 30 days."""
+    now = ids.now()
+    with library.store.write() as tx:
+        found = tx.models.deleted_at(actor.project_id, [id])
+        if id not in found:
+            raise errors.not_found("model", id)
+        deleted_at = found[id]
+        if deleted_at is None:
+            raise errors.bad_request("modelId", f"model {id!r} is not deleted")
+        if deleted_at <= library.trash_cutoff():
+            raise PinakesError("GONE", f"Model {id!r} was deleted for good: more than 30 days have passed.")
+        tx.models.untrash(actor.project_id, id, now)
+        _recount(tx, actor, id, 1, now)
+        row = _found(tx, actor, id)
+    return show(library, actor, row)
+
+
+@needs("models.read")
+def get_description(library: Library, actor: Actor, id: str) -> Description:
+    """The markdown of a model, empty until it is written, with what it mentions. Three statements."""
+    with library.store.read() as tx:
+        return _describe(library, actor, tx, _found(tx, actor, id).description)
+
+
+@needs("models.write")
+def update_description(library: Library, actor: Actor, id: str, value: str) -> Description:
+    """Replace the markdown."""
+    assets.check_description("description", value)
+    with library.store.write() as tx:
+        _touch(tx, actor, msgspec.structs.replace(_found(tx, actor, id), description=value))
+        return _describe(library, actor, tx, value)
+
+
+@needs("models.read")
+def get_examples(library: Library, actor: Actor, id: str) -> list[Example]:
+    """A model's live examples in their order. Two statements."""
+    with library.store.read() as tx:
+        return _examples(library, actor, tx, id, _found(tx, actor, id).example_asset_ids)
+
+
+@needs("models.write")
+def update_examples(library: Library, actor: Actor, id: str, asset_ids: list[str]) -> list[Example]:
+    """Replace a model's examples, in this order; none is fine. NOT_FOUND with `details.missing` for unknown assets."""
+    if len(asset_ids) > MOST_EXAMPLES:
+        raise errors.bad_request("assetIds", f"expected at most {MOST_EXAMPLES} ids, got {len(asset_ids)}")
+    wanted = list(dict.fromkeys(asset_ids))
+    with library.store.write() as tx:
+        row = _found(tx, actor, id)
+        collections.require_live(tx, actor.project_id, "asset", wanted, "assetIds")
+        tx.models.set_examples(actor.project_id, id, wanted)
+        _touch(tx, actor, row)
+        return _examples(library, actor, tx, id, wanted)
+
+
+def minimal(model: MLModel) -> MinimalModel:
+    """Only the base details."""
+    return MinimalModel(model.id, model.type, model.privacy, model.name)
+
+
+def show(library: Library, actor: Actor, row: FoundModel) -> MLModel:
+    """A stored model as it is sent."""
+    cover = row.thumbnail_asset_id
+    return MLModel(
+        id=row.id,
+        owner_id=actor.project_id,
+        author_id=row.author_id,
+        type=row.type,
+        status=row.status,
+        privacy=row.privacy,
+        custom=True,
+        source="other",
+        capabilities=[],
+        tags=row.tags,
+        collection_ids=row.collection_ids,
+        example_asset_ids=row.example_asset_ids,
+        training_images_number=0,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        name=UNSET if row.name is None else row.name,
+        short_description=UNSET if row.short_description is None else row.short_description,
+        thumbnail=UNSET if cover is None else collections.thumbnail_of(library, actor, cover),
+        parent_model_id=row.parent_id or UNSET,
+        deleted_at=row.deleted_at or UNSET,
+        **msgspec.structs.asdict(row.settings),
+    )
+
+
+def _describe(library: Library, actor: Actor, tx: Tx, value: str) -> Description:
+    mentioned = list(dict.fromkeys(mention.rstrip(".") for mention in _MENTION.findall(value)))
+    found_assets = tx.assets.find_many(actor.project_id, mentioned)
+    found_models = tx.models.find_many(actor.project_id, mentioned)
+    return Description(
+        value,
+        [assets.show(library, actor, row) for row in found_assets],
+        [show(library, actor, row) for row in found_models],
+    )
+
+
+def _examples(library: Library, actor: Actor, tx: Tx, id: str, asset_ids: list[str]) -> list[Example]:
+    found = {row.id: row for row in tx.assets.find_many(actor.project_id, asset_ids)}
+    return [Example(assets.show(library, actor, found[asset_id]), id) for asset_id in asset_ids]
+
+
+def _found(tx: Tx, actor: Actor, id: str) -> FoundModel:
+    row = tx.models.find(actor.project_id, id)
+    if row is None:
+        raise errors.not_found("model", id)
+    return row
+
+
+def _touch(tx: Tx, actor: Actor, row: FoundModel) -> None:
+    tx.models.update(actor.project_id, msgspec.structs.replace(row, updated_at=ids.now()), is_cover_set=False)
+
+
+def _recount(tx: Tx, actor: Actor, id: str, sign: int, now: str) -> None:
+    tx.collection_models.recount(actor.project_id, [id], sign, now)
+    tx.tags.recount(actor.project_id, "model", [id], sign, now)
+
+
+def _merged(settings: ModelSettings, patch: ModelPatch) -> ModelSettings:
+    changes = {name: getattr(patch, name) for name in ModelSettings.__struct_fields__}
+    return msgspec.structs.replace(settings, **{name: value for name, value in changes.items() if value is not UNSET})
+
+
+def _sort_key(row: FoundModel, filter: ModelFilter) -> tuple[str, str]:
+    if filter.is_deleted:
+        return (row.deleted_at or "", row.id)
+    return (row.created_at if filter.sort_by == "created_at" else row.updated_at, row.id)
+
+
+def _check_names(name: str | UnsetType, short_description: str | UnsetType) -> None:
+    if name is not UNSET:
+        errors.check_name("name", name)
+    if short_description is not UNSET:
+        assets.check_description("shortDescription", short_description)
+
+
+def _or_none(value: str | UnsetType) -> str | None:
+    return None if value is UNSET else value

@@ -1,0 +1,96 @@
+"""The hosted service's words for models. Source: the literal types of `scenario-sdk` 2.4.0."""
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+ModelType = Literal[
+    "custom",
+    "elevenlabs-voice",
+    "flux.1",
+    "flux.1-composition",
+    "flux.1-kontext-dev",
+    "flux.1-kontext-lora",
+    "flux.1-krea-dev",
+    "flux.1-krea-lora",
+    "flux.1-lora",
+    "flux.1-pro",
+    "flux.1.1-pro-ultra",
+    "flux.2-dev-edit-lora",
+    "flux.2-dev-lora",
+    "flux.2-klein-4b-edit-lora",
+    "flux.2-klein-4b-lora",
+    "flux.2-klein-9b-edit-lora",
+    "flux.2-klein-9b-lora",
+    "flux.2-klein-base-4b-edit-lora",
+    "flux.2-klein-base-4b-lora",
+    "flux.2-klein-base-9b-edit-lora",
+    "flux.2-klein-base-9b-lora",
+    "flux1.1-pro",
+    "gpt-image-1",
+    "qwen-image-2512-lora",
+    "qwen-image-edit-2509-lora",
+    "qwen-image-edit-2511-lora",
+    "qwen-image-edit-lora",
+    "qwen-image-lora",
+    "zimage-de-turbo-lora",
+    "zimage-lora",
+    "zimage-turbo-lora",
+]
+ModelStatus = Literal["copying", "failed", "new", "trained", "training", "training-canceled"]
+LrScheduler = Literal["constant", "constant-with-warmup", "cosine", "cosine-with-restarts", "linear", "polynomial"]
+
+
+class TrainingParameters(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """How a model was trained, kept as the client said it."""
+
+    age: str | UnsetType = UNSET
+    batch_size: float | UnsetType = UNSET
+    class_prompt: str | UnsetType = UNSET
+    clone_type: str | UnsetType = UNSET
+    concept_prompt: str | UnsetType = UNSET
+    gender: str | UnsetType = UNSET
+    language: str | UnsetType = UNSET
+    learning_rate: float | UnsetType = UNSET
+    learning_rate_text_encoder: float | UnsetType = UNSET
+    learning_rate_unet: float | UnsetType = UNSET
+    lr_scheduler: LrScheduler | UnsetType = UNSET
+    max_train_steps: float | UnsetType = UNSET
+    nb_epochs: float | UnsetType = UNSET
+    nb_repeats: float | UnsetType = UNSET
+    num_text_train_steps: float | UnsetType = UNSET
+    num_u_net_train_steps: float | UnsetType = UNSET
+    optimize_for: Literal["likeness"] | UnsetType = UNSET
+    prior_loss_weight: float | UnsetType = UNSET
+    random_crop: bool | UnsetType = UNSET
+    random_crop_ratio: float | UnsetType = UNSET
+    random_crop_scale: float | UnsetType = UNSET
+    rank: float | UnsetType = UNSET
+    remove_background_noise: bool | UnsetType = UNSET
+    sample_prompts: list[str] | UnsetType = UNSET
+    sample_source_images: list[str] | UnsetType = UNSET
+    scale_lr: bool | UnsetType = UNSET
+    seed: float | UnsetType = UNSET
+    text_encoder_training_ratio: float | UnsetType = UNSET
+    validation_frequency: float | UnsetType = UNSET
+    validation_prompt: str | UnsetType = UNSET
+    voice_description: str | UnsetType = UNSET
+
+
+class Concept(msgspec.Struct, frozen=True, rename="camel"):
+    """A LoRA in a composition, and its weight."""
+
+    model_id: str
+    scale: float
+    model_epoch: str | UnsetType = UNSET
+
+
+class ModelSettings(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What a client may say about a model beyond its names; kept and sent back as it is."""
+
+    concepts: list[Concept] | UnsetType = UNSET
+    epoch: str | UnsetType = UNSET
+    negative_prompt_embedding: str | UnsetType = UNSET
+    parameters: TrainingParameters | UnsetType = UNSET
+    prompt_embedding: str | UnsetType = UNSET

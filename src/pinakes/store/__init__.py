@@ -1,0 +1,72 @@
+"""SQL of every noun, and the transactions it runs in.
+
+`Store.read()` is a snapshot, `Store.write()` is a transaction that is durable when it ends; both hand out a `Tx`, on
+which each noun's statements live under its name. Nothing outside this package knows a table or an engine.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
+
+from pinakes.store.access import AccessSql
+from pinakes.store.assets import AssetSql
+from pinakes.store.collections import CollectionSql
+from pinakes.store.dialect import Driver
+from pinakes.store.members import MemberSql
+from pinakes.store.mlmodels import ModelSql
+from pinakes.store.projects import ProjectSql
+from pinakes.store.tags import TagSql
+from pinakes.store.upkeep import UpkeepSql
+
+T = TypeVar("T")
+Done = Callable[[list[tuple[Any, Any, BaseException | None]]], None]
+
+
+class Tx:
+    """One open transaction: the statements of every noun on one connection."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.access = AccessSql(driver)
+        self.projects = ProjectSql(driver)
+        self.collections = CollectionSql(driver)
+        self.collection_assets = MemberSql(driver, "asset")
+        self.collection_models = MemberSql(driver, "model")
+        self.assets = AssetSql(driver)
+        self.models = ModelSql(driver)
+        self.tags = TagSql(driver)
+        self.upkeep = UpkeepSql(driver)
+
+
+class Store(Protocol):
+    """What an engine offers."""
+
+    def read(self) -> AbstractContextManager[Tx]:
+        """A snapshot: everything read inside is of one moment. UNAVAILABLE when the engine does not answer."""
+        ...
+
+    def write(self) -> AbstractContextManager[Tx]:
+        """All or nothing, and durable once left without an exception. Inside another `write` it is a savepoint."""
+        ...
+
+    def submit(self, verb: Callable[[], Any], token: Any, done: Done) -> None:
+        """Queue a whole verb for the writer, which commits it together with the others that wait (group commit).
+
+        `done` is called on the writer's thread, once for each commit, with `(token, result, error)` of every verb in it.
+        """
+        ...
+
+    def statements(self) -> int:
+        """How many statements have run so far."""
+        ...
+
+    def log_bytes(self) -> int:
+        """The size of the write-ahead log."""
+        ...
+
+    def backup(self, path: str) -> None:
+        """Write a consistent copy of the database to a new file while others read and write."""
+        ...
+
+    def close(self) -> None:
+        """Finish what is queued, fold the log into the database, and let go."""
+        ...

@@ -1,0 +1,86 @@
+"""SQL of collections."""
+
+from pinakes.collections import FoundCollection
+from pinakes.page import Key
+from pinakes.store.dialect import IDS, Driver, id_list
+
+# The thumbnail is shown only while its asset is live, so it can never dangle, and is back when the asset is.
+_COLUMNS = """
+    c.id, c.name, c.asset_count, c.model_count,
+    CASE WHEN c.thumbnail_asset_id IS NOT NULL THEN (
+        SELECT a.id FROM asset a WHERE a.project_id = c.project_id AND a.id = c.thumbnail_asset_id AND a.deleted_at IS NULL
+    ) END,
+    c.created_at, c.updated_at
+"""
+
+_FIND = f"SELECT {_COLUMNS} FROM collection c WHERE c.project_id = ? AND c.id = ? AND c.deleted_at IS NULL"
+
+_PAGE = f"""
+SELECT {_COLUMNS} FROM collection c
+WHERE c.project_id = ? AND c.id < ? AND c.deleted_at IS NULL
+ORDER BY c.id DESC LIMIT ?
+"""
+
+_AFTER_ALL_IDS = "~"
+
+
+class CollectionSql:
+    """Statements on `collection`."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._query = driver.query
+        self._change = driver.change
+
+    def find(self, project_id: str, id: str) -> FoundCollection | None:
+        """A live collection."""
+        rows = self._query(_FIND, (project_id, id))
+        return FoundCollection(*rows[0]) if rows else None
+
+    def find_many(self, project_id: str, ids: list[str]) -> list[str]:
+        """Those of the ids that are live collections."""
+        rows = self._query(
+            f"SELECT id FROM collection WHERE project_id = ? AND id IN {IDS} AND deleted_at IS NULL",
+            (project_id, id_list(ids)),
+        )
+        return [row[0] for row in rows]
+
+    def page(self, project_id: str, after: Key | None, limit: int) -> list[FoundCollection]:
+        """Live collections, newest first."""
+        rows = self._query(_PAGE, (project_id, after[0] if after else _AFTER_ALL_IDS, limit))
+        return [FoundCollection(*row) for row in rows]
+
+    def insert(self, project_id: str, row: FoundCollection) -> None:
+        """Store a new collection."""
+        self._change(
+            "INSERT INTO collection (project_id, id, name, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
+            (project_id, row.id, row.name, row.created_at, row.updated_at),
+        )
+
+    def update(self, project_id: str, row: FoundCollection, is_cover_set: bool) -> None:
+        """Store what may change. Only with `is_cover_set` the thumbnail too: `row` lacks one whose asset is in the trash."""
+        self._change(
+            "UPDATE collection SET name = ?, asset_count = ?, model_count = ?, updated_at = ?,"
+            " thumbnail_asset_id = CASE WHEN ? THEN ? ELSE thumbnail_asset_id END WHERE project_id = ? AND id = ?",
+            (
+                row.name,
+                row.asset_count,
+                row.model_count,
+                row.updated_at,
+                is_cover_set,
+                row.thumbnail_asset_id,
+                project_id,
+                row.id,
+            ),
+        )
+
+    def delete(self, project_id: str, id: str, now: str) -> None:
+        """Mark a collection; its memberships stay, hidden."""
+        self._change(
+            "UPDATE collection SET deleted_at = ?, updated_at = ? WHERE project_id = ? AND id = ?",
+            (now, now, project_id, id),
+        )
+
+    def is_deleted(self, project_id: str, id: str) -> bool:
+        """Whether the collection is in the trash."""
+        sql = "SELECT 1 FROM collection WHERE project_id = ? AND id = ? AND deleted_at IS NOT NULL"
+        return bool(self._query(sql, (project_id, id)))

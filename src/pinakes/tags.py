@@ -1,0 +1,84 @@
+"""Tags: names that assets and models of a project share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pinakes import errors, ids, page
+from pinakes.access import Actor, needs
+from pinakes.collections import MemberNoun
+from pinakes.page import Page
+
+if TYPE_CHECKING:
+    from pinakes.library import Library
+    from pinakes.store import Tx
+
+MOST_TAGS = 100
+"""Tags in one change."""
+MAX_TAG = 256
+"""Characters in a tag."""
+
+
+class Tag(msgspec.Struct, frozen=True, rename="camel"):
+    """A tag in use; `item_count` counts live assets and models."""
+
+    tag_name: str
+    item_count: int
+    owner_id: str
+    created_at: str
+    updated_at: str
+
+
+class TagChange(msgspec.Struct, frozen=True):
+    """Tags to add to and delete from one thing. Strict: an existing tag to add or a missing one to delete is an error."""
+
+    add: list[str] = []
+    delete: list[str] = []
+    strict: bool = True
+
+
+class TagReport(msgspec.Struct, frozen=True):
+    """Which tags a change really added and deleted."""
+
+    added: list[str]
+    deleted: list[str]
+
+
+@needs("tags.read")
+def get_page(library: Library, actor: Actor, size: int = 50, token: str | None = None) -> Page[Tag]:
+    """Tags in use, by name. One statement."""
+    scope = ("tags", actor.project_id)
+    after = page.read_token(token, scope)
+    with library.store.read() as tx:
+        rows = tx.tags.page(actor.project_id, after, size + 1)
+    return page.cut(rows, size, scope, lambda tag: (tag.tag_name,))
+
+
+def change(tx: Tx, project_id: str, noun: MemberNoun, id: str, wanted: TagChange) -> TagReport:
+    """Change the tags of one live asset or model in this transaction. BAD_REQUEST as `TagChange` says."""
+    add, delete = _checked("add", wanted.add), _checked("delete", wanted.delete)
+    both = set(add) & set(delete)
+    if both:
+        raise errors.bad_request("delete", "the same tag is to be added and deleted", tags=sorted(both))
+    present = set(tx.tags.of(project_id, noun, id))
+    report = TagReport([tag for tag in add if tag not in present], [tag for tag in delete if tag in present])
+    if wanted.strict and len(report.added) < len(add):
+        raise errors.bad_request("add", "already tagged so", tags=[tag for tag in add if tag in present])
+    if wanted.strict and len(report.deleted) < len(delete):
+        raise errors.bad_request("delete", "not tagged so", tags=[tag for tag in delete if tag not in present])
+    tx.tags.add(project_id, noun, id, report.added, ids.now())
+    tx.tags.delete(project_id, noun, id, report.deleted, ids.now())
+    return report
+
+
+def _checked(field: str, names: list[str]) -> list[str]:
+    """The names, each once, in order."""
+    if len(names) > MOST_TAGS:
+        raise errors.bad_request(field, f"expected at most {MOST_TAGS} tags, got {len(names)}")
+    for name in names:
+        errors.check_name(field, name)
+        if len(name) > MAX_TAG:
+            raise errors.bad_request(field, f"a tag has at most {MAX_TAG} characters")
+    return list(dict.fromkeys(names))

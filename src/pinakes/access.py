@@ -40,9 +40,10 @@ _SCOPE_LIST = re.compile(r"[a-z][a-z-]*\.[a-z][a-z-]*(;[a-z][a-z-]*\.[a-z][a-z-]
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """A key, acting in one project. `origin` is where links made for it begin (`http://host:port`, or nothing)."""
+    """A key, acting in one project, whose number is `owner`. Links made for it begin with `origin` (or nothing)."""
 
     project_id: str
+    owner: int
     key_id: str
     scopes: frozenset[str]
     origin: str = ""
@@ -88,7 +89,7 @@ class ApiKeySecret(msgspec.Struct, frozen=True, rename="camel"):
 def needs(
     scope: str,
 ) -> Callable[[Callable[Concatenate[Library, Actor, P], R]], Callable[Concatenate[Library, Actor, P], R]]:
-    """Marks a verb with the scope its actor needs; FORBIDDEN without it. `api` reads the mark to refuse before parsing."""
+    """Marks a verb with the scope its actor needs; FORBIDDEN without. `api` reads the mark to refuse before parsing."""
 
     def mark(verb: Callable[Concatenate[Library, Actor, P], R]) -> Callable[Concatenate[Library, Actor, P], R]:
         @functools.wraps(verb)
@@ -116,7 +117,7 @@ def require(actor: Actor, scope: str) -> None:
 
 @functools.lru_cache(maxsize=256)
 def scopes_of(role: str) -> frozenset[str]:
-    """What a role may do. Scopes of the hosted service that mean nothing here are kept in the role and allow nothing."""
+    """What a role may do. Scopes of the hosted service that mean nothing here stay in the role and allow nothing."""
     return ROLES.get(role) or frozenset(role.rstrip(";").split(";")) & SCOPES
 
 
@@ -143,9 +144,9 @@ def authenticate(library: Library, key_id: str, secret_hash: bytes, project_id: 
         found = tx.access.find_key(key_id, project_id)
     if found is None or not hmac.compare_digest(found.secret_hash, secret_hash):
         raise PinakesError("UNAUTHORIZED", "The API key or secret is wrong, or the key was revoked.")
-    if found.role is None:
+    if found.role is None or found.owner is None:
         raise PinakesError("FORBIDDEN", f"This key may not see project {project_id!r}.", projectId=project_id)
-    return Actor(found.project_id, key_id, scopes_of(found.role), origin)
+    return Actor(found.project_id, found.owner, key_id, scopes_of(found.role), origin)
 
 
 @needs("keys.write")

@@ -32,7 +32,7 @@ MOST_DELETED = 100
 MOST_BULK = 200
 MAX_DESCRIPTION = 100_000
 THUMBNAIL_SIZE = 512
-"""Pixels of the longer side of the thumbnail that is linked to; `size=256` and `size=1024` on the link give the others."""
+"""Pixels of the longer side of the linked thumbnail; `size=256` and `size=1024` on the link give the others."""
 
 
 class AssetMetadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -87,7 +87,7 @@ class Asset(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class NewAsset(msgspec.Struct, frozen=True, rename="camel"):
-    """An upload. `image` is base64 or a data URL; it may hold any kind of file. `model_id` is the model that made it."""
+    """An upload. `image` is base64 or a data URL of any kind of file. `model_id` is the model that made it."""
 
     name: str
     image: str
@@ -178,7 +178,7 @@ def ingest(library: Library, actor: Actor, new: NewAsset) -> Asset:
 
 
 @needs("assets.write")
-def store_bytes(library: Library, actor: Actor, new: NewAsset) -> Bytes:
+def store_bytes(library: Library, actor: Actor, new: NewAsset) -> Bytes:  # noqa: ARG001 - `needs` looks at the actor
     """The slow half of an upload: decode, examine, make thumbnails, store. Needs no transaction and holds none.
 
     BAD_REQUEST naming `name` or `image` for anything that cannot be an asset. Bytes whose asset is then not created
@@ -215,9 +215,9 @@ def create(library: Library, actor: Actor, new: NewAsset, stored: Bytes) -> Asse
     """
     now = ids.now()
     with library.store.write() as tx:
-        parent = _parent(tx, actor.project_id, new.parent_id)
+        parent = _parent(tx, actor.owner, new.parent_id)
         if new.model_id is not None:
-            collections.require_live(tx, actor.project_id, "model", [new.model_id], "modelId")
+            collections.require_live(tx, actor.owner, "model", [new.model_id], "modelId")
         row = FoundAsset(
             id=ids.new("asset"),
             name=new.name,
@@ -236,9 +236,9 @@ def create(library: Library, actor: Actor, new: NewAsset, stored: Bytes) -> Asse
             updated_at=now,
             collection_ids=sorted(set(new.collection_ids)),
         )
-        tx.assets.insert(actor.project_id, row)
+        tx.assets.insert(actor.owner, row)
         if row.collection_ids:
-            collections.add_new_member(tx, actor.project_id, "asset", row.id, row.collection_ids)
+            collections.add_new_member(tx, actor.owner, "asset", row.id, row.collection_ids)
     return show(library, actor, row)
 
 
@@ -246,7 +246,7 @@ def create(library: Library, actor: Actor, new: NewAsset, stored: Bytes) -> Asse
 def get(library: Library, actor: Actor, id: str) -> Asset:
     """One asset; NOT_FOUND when unknown or in the trash."""
     with library.store.read() as tx:
-        row = tx.assets.find(actor.project_id, id)
+        row = tx.assets.find(actor.owner, id)
     if row is None:
         raise errors.not_found("asset", id)
     return show(library, actor, row)
@@ -257,7 +257,7 @@ def get_bulk(library: Library, actor: Actor, wanted: list[str]) -> list[Asset]:
     """Up to 200 assets in the order asked for; unknown ids are left out. One statement."""
     collections.check_members("asset", wanted, MOST_BULK)
     with library.store.read() as tx:
-        found = {row.id: row for row in tx.assets.find_many(actor.project_id, wanted)}
+        found = {row.id: row for row in tx.assets.find_many(actor.owner, wanted)}
     return [show(library, actor, found[id]) for id in dict.fromkeys(wanted) if id in found]
 
 
@@ -269,9 +269,9 @@ def get_page(
     scope = ("assets", actor.project_id, msgspec.structs.astuple(filter))
     after = page.read_token(token, scope)
     with library.store.read() as tx:
-        if filter.collection_id is not None and tx.collections.find(actor.project_id, filter.collection_id) is None:
+        if filter.collection_id is not None and tx.collections.find(actor.owner, filter.collection_id) is None:
             raise collections.missing_error("collection", [filter.collection_id], "collectionId")
-        rows = tx.assets.page(actor.project_id, filter, library.trash_cutoff(), after, size + 1)
+        rows = tx.assets.page(actor.owner, filter, library.trash_cutoff(), after, size + 1)
     cut = page.cut(rows, size, scope, lambda row: _sort_key(row, filter))
     return Page([show(library, actor, row) for row in cut.items], cut.token)
 
@@ -284,14 +284,14 @@ def update(library: Library, actor: Actor, id: str, patch: AssetPatch) -> Asset:
     if patch.description is not UNSET:
         check_description("description", patch.description)
     with library.store.write() as tx:
-        row = _found(tx, actor.project_id, id)
+        row = _found(tx, actor.owner, id)
         row = msgspec.structs.replace(
             row,
             name=row.name if patch.name is UNSET else patch.name,
             description=row.description if patch.description is UNSET else patch.description,
             updated_at=ids.now(),
         )
-        tx.assets.update(actor.project_id, row)
+        tx.assets.update(actor.owner, row)
     return show(library, actor, row)
 
 
@@ -299,23 +299,23 @@ def update(library: Library, actor: Actor, id: str, patch: AssetPatch) -> Asset:
 def update_tags(library: Library, actor: Actor, id: str, change: TagChange) -> TagReport:
     """Add and delete tags in one transaction; `updated_at` moves when any changed."""
     with library.store.write() as tx:
-        row = _found(tx, actor.project_id, id)
-        report = tags.change(tx, actor.project_id, "asset", id, change)
+        row = _found(tx, actor.owner, id)
+        report = tags.change(tx, actor.owner, "asset", id, change)
         if report.added or report.deleted:
-            tx.assets.update(actor.project_id, msgspec.structs.replace(row, updated_at=ids.now()))
+            tx.assets.update(actor.owner, msgspec.structs.replace(row, updated_at=ids.now()))
     return report
 
 
 @needs("assets.write")
 def copy(library: Library, actor: Actor, id: str, target_project_id: str | None = None) -> Asset:
-    """A new asset on the same bytes, with name, description and tags, in this project or another that the key may write.
+    """A new asset on the same bytes, with name, description and tags, in this project or another.
 
     It joins no collections. FORBIDDEN for a project that the key may not write to.
     """
     target = target_project_id or actor.project_id
     now = ids.now()
     with library.store.write() as tx:
-        row = _found(tx, actor.project_id, id)
+        row = _found(tx, actor.owner, id)
         is_here = target == actor.project_id
         if not is_here:
             project = tx.projects.get(actor.key_id, target)
@@ -340,12 +340,12 @@ def copy(library: Library, actor: Actor, id: str, target_project_id: str | None 
 
 @needs("assets.write")
 def delete(library: Library, actor: Actor, wanted: list[str]) -> None:
-    """Move up to 100 assets to the trash. Ids that are unknown or there already change nothing, so it can be repeated."""
+    """Move up to 100 assets to the trash. Ids that are unknown or there already change nothing: it may be repeated."""
     collections.check_members("asset", wanted, MOST_DELETED)
     now = ids.now()
     with library.store.write() as tx:
-        trashed = tx.assets.trash(actor.project_id, wanted, now)
-        _recount(tx, actor.project_id, trashed, -1, now)
+        trashed = tx.assets.trash(actor.owner, wanted, now)
+        _recount(tx, actor.owner, trashed, -1, now)
 
 
 @needs("assets.write")
@@ -354,15 +354,13 @@ def restore(library: Library, actor: Actor, wanted: list[str]) -> RestoreReport:
     unique = collections.check_members("asset", wanted, MOST_DELETED)
     now, cutoff = ids.now(), library.trash_cutoff()
     with library.store.write() as tx:
-        deleted_at = tx.assets.deleted_at(actor.project_id, unique)
+        deleted_at = tx.assets.deleted_at(actor.owner, unique)
         skipped = [
-            SkippedAsset(id, _why_not(deleted_at, id, cutoff))
-            for id in unique
-            if not _is_restorable(deleted_at, id, cutoff)
+            SkippedAsset(id, _why_not(deleted_at, id)) for id in unique if not _is_restorable(deleted_at, id, cutoff)
         ]
         restored = [id for id in unique if _is_restorable(deleted_at, id, cutoff)]
-        tx.assets.untrash(actor.project_id, restored, now)
-        _recount(tx, actor.project_id, restored, 1, now)
+        tx.assets.untrash(actor.owner, restored, now)
+        _recount(tx, actor.owner, restored, 1, now)
     return RestoreReport(restored, skipped)
 
 
@@ -377,7 +375,7 @@ def _is_restorable(deleted_at: dict[str, str | None], id: str, cutoff: str) -> b
     return (deleted_at.get(id) or "") > cutoff
 
 
-def _why_not(deleted_at: dict[str, str | None], id: str, cutoff: str) -> Literal["not-found", "not-deleted", "expired"]:
+def _why_not(deleted_at: dict[str, str | None], id: str) -> Literal["not-found", "not-deleted", "expired"]:
     if id not in deleted_at:
         return "not-found"
     return "not-deleted" if deleted_at[id] is None else "expired"

@@ -6,7 +6,7 @@ that are in the trash are hidden and uncounted; they come back when restored.
 
 from __future__ import annotations
 
-import datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -95,7 +95,7 @@ def create(library: Library, actor: Actor, new: NewCollection) -> Collection:
     now = ids.now()
     row = FoundCollection(ids.new("col"), new.name, 0, 0, None, now, now)
     with library.store.write() as tx:
-        tx.collections.insert(actor.project_id, row)
+        tx.collections.insert(actor.owner, row)
     return show(library, actor, row)
 
 
@@ -103,7 +103,7 @@ def create(library: Library, actor: Actor, new: NewCollection) -> Collection:
 def get(library: Library, actor: Actor, id: str) -> Collection:
     """One collection, or NOT_FOUND."""
     with library.store.read() as tx:
-        row = tx.collections.find(actor.project_id, id)
+        row = tx.collections.find(actor.owner, id)
     if row is None:
         raise errors.not_found("collection", id)
     return show(library, actor, row)
@@ -115,7 +115,7 @@ def get_page(library: Library, actor: Actor, size: int = 10, token: str | None =
     scope = ("collections", actor.project_id)
     after = page.read_token(token, scope)
     with library.store.read() as tx:
-        rows = tx.collections.page(actor.project_id, after, size + 1)
+        rows = tx.collections.page(actor.owner, after, size + 1)
     cut = page.cut(rows, size, scope, lambda row: (row.id,))
     return Page([show(library, actor, row) for row in cut.items], cut.token)
 
@@ -133,11 +133,11 @@ def update(library: Library, actor: Actor, id: str, patch: CollectionPatch, etag
         name = row.name if patch.name is msgspec.UNSET else patch.name
         thumbnail = row.thumbnail_asset_id if patch.thumbnail is msgspec.UNSET else patch.thumbnail
         if patch.thumbnail is not msgspec.UNSET and thumbnail is not None:
-            require_live(tx, actor.project_id, "asset", [thumbnail], "thumbnail")
+            require_live(tx, actor.owner, "asset", [thumbnail], "thumbnail")
         row = msgspec.structs.replace(
             row, name=name, thumbnail_asset_id=thumbnail, updated_at=_later_than(row.updated_at)
         )
-        tx.collections.update(actor.project_id, row, patch.thumbnail is not msgspec.UNSET)
+        tx.collections.update(actor.owner, row, patch.thumbnail is not msgspec.UNSET)
     return show(library, actor, row)
 
 
@@ -149,10 +149,10 @@ def delete(library: Library, actor: Actor, id: str, etag: str | None = None, is_
     earlier try, which a collection in the trash then confirms.
     """
     with library.store.write() as tx:
-        if is_repeat and tx.collections.is_deleted(actor.project_id, id):
+        if is_repeat and tx.collections.is_deleted(actor.owner, id):
             return
         _found(tx, actor, id, etag)
-        tx.collections.delete(actor.project_id, id, ids.now())
+        tx.collections.delete(actor.owner, id, ids.now())
 
 
 @needs("collections.write")
@@ -165,7 +165,7 @@ def add(library: Library, actor: Actor, id: str, noun: MemberNoun, members: list
     wanted = check_members(noun, members)
     with library.store.write() as tx:
         row, table = _found(tx, actor, id), _members(tx, noun)
-        states = table.states(actor.project_id, id, wanted)
+        states = table.states(actor.owner, id, wanted)
         missing = [member for member in wanted if member not in states]
         if missing:
             raise missing_error(noun, missing)
@@ -173,7 +173,7 @@ def add(library: Library, actor: Actor, id: str, noun: MemberNoun, members: list
         if report.unchanged and library.config.duplicate_members == "reject":
             raise errors.bad_request(f"{noun}Ids", "already in the collection", present=report.unchanged)
         if report.added:
-            table.insert(actor.project_id, id, report.added)
+            table.insert(actor.owner, id, report.added)
             row = _counted(tx, actor, row, noun, len(report.added))
     return show(library, actor, row), report
 
@@ -188,12 +188,12 @@ def remove(library: Library, actor: Actor, id: str, noun: MemberNoun, members: l
     wanted = check_members(noun, members)
     with library.store.write() as tx:
         row, table = _found(tx, actor, id), _members(tx, noun)
-        states = table.states(actor.project_id, id, wanted)
+        states = table.states(actor.owner, id, wanted)
         report = Removed([m for m in wanted if states.get(m)], [m for m in wanted if not states.get(m)])
         if report.unchanged and library.config.duplicate_members == "reject":
             raise errors.bad_request(f"{noun}Ids", "not in the collection", absent=report.unchanged)
         if report.removed:
-            table.delete(actor.project_id, id, report.removed)
+            table.delete(actor.owner, id, report.removed)
             loses_cover = noun == "asset" and row.thumbnail_asset_id in report.removed
             row = _counted(tx, actor, row, noun, -len(report.removed), loses_cover)
     return show(library, actor, row), report
@@ -235,7 +235,7 @@ def check_members(noun: str, members: list[str], most: int = MOST_MEMBERS) -> li
 
 
 def etag_of(collection: Collection) -> str:
-    """Changes whenever the collection does: `updated_at` moves with each write to it, the rest with writes to members."""
+    """Changes whenever the collection does: `updated_at` moves with writes to it, the rest with writes to members."""
     thumbnail = collection.thumbnail
     cover = None if thumbnail is msgspec.UNSET else thumbnail.asset_id
     return _etag(collection.updated_at, collection.asset_count, collection.model_count, cover)
@@ -263,7 +263,7 @@ def thumbnail_of(library: Library, actor: Actor, asset_id: str) -> Thumbnail:
 
 
 def _found(tx: Tx, actor: Actor, id: str, etag: str | None = None) -> FoundCollection:
-    row = tx.collections.find(actor.project_id, id)
+    row = tx.collections.find(actor.owner, id)
     if row is None:
         raise errors.not_found("collection", id)
     if etag not in (None, "*", _etag(row.updated_at, row.asset_count, row.model_count, row.thumbnail_asset_id)):
@@ -290,7 +290,7 @@ def _counted(
         thumbnail_asset_id=None if loses_cover else row.thumbnail_asset_id,
         updated_at=_later_than(row.updated_at),
     )
-    tx.collections.update(actor.project_id, row, is_cover_set=loses_cover)
+    tx.collections.update(actor.owner, row, is_cover_set=loses_cover)
     return row
 
 
@@ -299,4 +299,4 @@ def _later_than(updated_at: str) -> str:
     now = ids.now()
     if now > updated_at:
         return now
-    return ids.iso(round(datetime.datetime.fromisoformat(updated_at).timestamp() * 1000) + 1)
+    return ids.iso(round(datetime.fromisoformat(updated_at).timestamp() * 1000) + 1)

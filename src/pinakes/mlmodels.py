@@ -166,11 +166,11 @@ def create(library: Library, actor: Actor, new: NewModel) -> MLModel:
         collection_ids=sorted(set(new.collection_ids)),
     )
     with library.store.write() as tx:
-        if new.id is not UNSET and id in tx.models.deleted_at(actor.project_id, [id]):
+        if new.id is not UNSET and id in tx.models.deleted_at(actor.owner, [id]):
             raise errors.bad_request("id", f"there is a model {id!r} already, perhaps in the trash")
-        tx.models.insert(actor.project_id, row)
+        tx.models.insert(actor.owner, row)
         if row.collection_ids:
-            collections.add_new_member(tx, actor.project_id, "model", id, row.collection_ids)
+            collections.add_new_member(tx, actor.owner, "model", id, row.collection_ids)
     return show(library, actor, row)
 
 
@@ -187,7 +187,7 @@ def get_bulk(library: Library, actor: Actor, wanted: list[str]) -> list[MLModel]
     """Up to 200 models in the order asked for; unknown ids are left out. One statement."""
     collections.check_members("model", wanted, MOST_BULK)
     with library.store.read() as tx:
-        found = {row.id: row for row in tx.models.find_many(actor.project_id, wanted)}
+        found = {row.id: row for row in tx.models.find_many(actor.owner, wanted)}
     return [show(library, actor, found[id]) for id in dict.fromkeys(wanted) if id in found]
 
 
@@ -200,11 +200,11 @@ def get_page(
     after = page.read_token(token, scope)
     with library.store.read() as tx:
         if filter.collection_ids:
-            known = tx.collections.find_many(actor.project_id, list(filter.collection_ids))
+            known = tx.collections.find_many(actor.owner, list(filter.collection_ids))
             missing = [id for id in filter.collection_ids if id not in known]
             if missing:
                 raise collections.missing_error("collection", missing)
-        rows = tx.models.page(actor.project_id, filter, library.trash_cutoff(), after, size + 1)
+        rows = tx.models.page(actor.owner, filter, library.trash_cutoff(), after, size + 1)
     cut = page.cut(rows, size, scope, lambda row: _sort_key(row, filter))
     return Page([show(library, actor, row) for row in cut.items], cut.token)
 
@@ -219,7 +219,7 @@ def update(library: Library, actor: Actor, id: str, patch: ModelPatch) -> MLMode
             raise errors.bad_request("type", f"the type of a model that is {row.status} cannot change")
         cover = row.thumbnail_asset_id if patch.thumbnail is UNSET else patch.thumbnail
         if patch.thumbnail is not UNSET and cover is not None:
-            collections.require_live(tx, actor.project_id, "asset", [cover], "thumbnail")
+            collections.require_live(tx, actor.owner, "asset", [cover], "thumbnail")
         row = msgspec.structs.replace(
             row,
             name=row.name if patch.name is UNSET else patch.name,
@@ -229,7 +229,7 @@ def update(library: Library, actor: Actor, id: str, patch: ModelPatch) -> MLMode
             thumbnail_asset_id=cover,
             updated_at=ids.now(),
         )
-        tx.models.update(actor.project_id, row, is_cover_set=patch.thumbnail is not UNSET)
+        tx.models.update(actor.owner, row, is_cover_set=patch.thumbnail is not UNSET)
     return show(library, actor, row)
 
 
@@ -238,7 +238,7 @@ def update_tags(library: Library, actor: Actor, id: str, change: TagChange) -> T
     """Add and delete tags in one transaction; `updated_at` moves when any changed."""
     with library.store.write() as tx:
         row = _found(tx, actor, id)
-        report = tags.change(tx, actor.project_id, "model", id, change)
+        report = tags.change(tx, actor.owner, "model", id, change)
         if report.added or report.deleted:
             _touch(tx, actor, row)
     return report
@@ -261,22 +261,22 @@ def copy(library: Library, actor: Actor, id: str, is_trained: bool = False, has_
             collection_ids=[],
             example_asset_ids=row.example_asset_ids if has_examples else [],
         )
-        tx.models.insert(actor.project_id, row)
-        tx.models.set_examples(actor.project_id, row.id, row.example_asset_ids)
-        tx.tags.add(actor.project_id, "model", row.id, row.tags, now)
+        tx.models.insert(actor.owner, row)
+        tx.models.set_examples(actor.owner, row.id, row.example_asset_ids)
+        tx.tags.add(actor.owner, "model", row.id, row.tags, now)
     return show(library, actor, row)
 
 
 @needs("models.write")
 def delete(library: Library, actor: Actor, id: str, is_repeat: bool = False) -> None:
-    """Move a model to the trash. NOT_FOUND when unknown or there already, unless `is_repeat` (see `collections.delete`)."""
+    """Move a model to the trash. NOT_FOUND when unknown or there, unless `is_repeat` (see `collections.delete`)."""
     now = ids.now()
     with library.store.write() as tx:
-        deleted_at = tx.models.deleted_at(actor.project_id, [id])
+        deleted_at = tx.models.deleted_at(actor.owner, [id])
         if is_repeat and deleted_at.get(id):
             return
         _found(tx, actor, id)
-        tx.models.trash(actor.project_id, id, now)
+        tx.models.trash(actor.owner, id, now)
         _recount(tx, actor, id, -1, now)
 
 
@@ -285,7 +285,7 @@ def restore(library: Library, actor: Actor, id: str) -> MLModel:
     """Bring a model back with tags and memberships. BAD_REQUEST when not deleted, GONE after 30 days."""
     now = ids.now()
     with library.store.write() as tx:
-        found = tx.models.deleted_at(actor.project_id, [id])
+        found = tx.models.deleted_at(actor.owner, [id])
         if id not in found:
             raise errors.not_found("model", id)
         deleted_at = found[id]
@@ -293,7 +293,7 @@ def restore(library: Library, actor: Actor, id: str) -> MLModel:
             raise errors.bad_request("modelId", f"model {id!r} is not deleted")
         if deleted_at <= library.trash_cutoff():
             raise PinakesError("GONE", f"Model {id!r} was deleted for good: more than 30 days have passed.")
-        tx.models.untrash(actor.project_id, id, now)
+        tx.models.untrash(actor.owner, id, now)
         _recount(tx, actor, id, 1, now)
         row = _found(tx, actor, id)
     return show(library, actor, row)
@@ -330,8 +330,8 @@ def update_examples(library: Library, actor: Actor, id: str, asset_ids: list[str
     wanted = list(dict.fromkeys(asset_ids))
     with library.store.write() as tx:
         row = _found(tx, actor, id)
-        collections.require_live(tx, actor.project_id, "asset", wanted, "assetIds")
-        tx.models.set_examples(actor.project_id, id, wanted)
+        collections.require_live(tx, actor.owner, "asset", wanted, "assetIds")
+        tx.models.set_examples(actor.owner, id, wanted)
         _touch(tx, actor, row)
         return _examples(library, actor, tx, id, wanted)
 
@@ -371,8 +371,8 @@ def show(library: Library, actor: Actor, row: FoundModel) -> MLModel:
 
 def _describe(library: Library, actor: Actor, tx: Tx, value: str) -> Description:
     mentioned = list(dict.fromkeys(mention.rstrip(".") for mention in _MENTION.findall(value)))
-    found_assets = tx.assets.find_many(actor.project_id, mentioned)
-    found_models = tx.models.find_many(actor.project_id, mentioned)
+    found_assets = tx.assets.find_many(actor.owner, mentioned)
+    found_models = tx.models.find_many(actor.owner, mentioned)
     return Description(
         value,
         [assets.show(library, actor, row) for row in found_assets],
@@ -381,24 +381,24 @@ def _describe(library: Library, actor: Actor, tx: Tx, value: str) -> Description
 
 
 def _examples(library: Library, actor: Actor, tx: Tx, id: str, asset_ids: list[str]) -> list[Example]:
-    found = {row.id: row for row in tx.assets.find_many(actor.project_id, asset_ids)}
+    found = {row.id: row for row in tx.assets.find_many(actor.owner, asset_ids)}
     return [Example(assets.show(library, actor, found[asset_id]), id) for asset_id in asset_ids]
 
 
 def _found(tx: Tx, actor: Actor, id: str) -> FoundModel:
-    row = tx.models.find(actor.project_id, id)
+    row = tx.models.find(actor.owner, id)
     if row is None:
         raise errors.not_found("model", id)
     return row
 
 
 def _touch(tx: Tx, actor: Actor, row: FoundModel) -> None:
-    tx.models.update(actor.project_id, msgspec.structs.replace(row, updated_at=ids.now()), is_cover_set=False)
+    tx.models.update(actor.owner, msgspec.structs.replace(row, updated_at=ids.now()), is_cover_set=False)
 
 
 def _recount(tx: Tx, actor: Actor, id: str, sign: int, now: str) -> None:
-    tx.collection_models.recount(actor.project_id, [id], sign, now)
-    tx.tags.recount(actor.project_id, "model", [id], sign, now)
+    tx.collection_models.recount(actor.owner, [id], sign, now)
+    tx.tags.recount(actor.owner, "model", [id], sign, now)
 
 
 def _merged(settings: ModelSettings, patch: ModelPatch) -> ModelSettings:

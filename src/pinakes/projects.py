@@ -47,8 +47,9 @@ class ProjectPatch(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class FoundProject(msgspec.Struct, frozen=True):
-    """A live project as stored, and the role of whoever asked in it."""
+    """A live project as stored, and the role of whoever asked in it. `number` is 0 until it is stored."""
 
+    number: int
     id: str
     team_id: str
     name: str
@@ -93,7 +94,7 @@ class TeamSearchIndexes(msgspec.Struct, frozen=True):
 
 
 class Team(msgspec.Struct, frozen=True, rename="camel"):
-    """The team, with the projects that the asking key may see. Plan and payment have no meaning here and never limit."""
+    """The team, with the projects that the asking key may see. Plan and payment mean nothing here and never limit."""
 
     id: str
     name: str
@@ -129,7 +130,7 @@ def create(library: Library, actor: Actor, new: NewProject) -> Project:
         own = tx.projects.find(actor.project_id)
         if own is None:
             raise errors.not_found("project", actor.project_id)
-        row = FoundProject(ids.new("proj"), own.team_id, new.name, None, new.privacy_mode, now, now, "admin")
+        row = FoundProject(0, ids.new("proj"), own.team_id, new.name, None, new.privacy_mode, now, now, "admin")
         tx.projects.insert(row)
         tx.access.grant(actor.key_id, row.id, "admin")
     return _project(row, [])
@@ -218,7 +219,7 @@ def create_first(library: Library, name: str) -> str:
         if team_id is None:
             team_id = ids.new("team")
             tx.projects.insert_team(team_id, "Pinakes", now)
-        row = FoundProject(ids.new("proj"), team_id, name, None, False, now, now, "admin")
+        row = FoundProject(0, ids.new("proj"), team_id, name, None, False, now, now, "admin")
         tx.projects.insert(row)
     return row.id
 

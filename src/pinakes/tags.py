@@ -32,7 +32,7 @@ class Tag(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class TagChange(msgspec.Struct, frozen=True):
-    """Tags to add to and delete from one thing. Strict: an existing tag to add or a missing one to delete is an error."""
+    """Tags to add to and delete from one thing. Strict: adding a present tag or deleting a missing one is an error."""
 
     add: list[str] = []
     delete: list[str] = []
@@ -52,7 +52,7 @@ def get_page(library: Library, actor: Actor, size: int = 50, token: str | None =
     scope = ("tags", actor.project_id)
     after = page.read_token(token, scope)
     with library.store.read() as tx:
-        rows = tx.tags.page(actor.project_id, after, size + 1)
+        rows = tx.tags.page(actor.owner, after, size + 1)
     return page.cut(rows, size, scope, lambda tag: (tag.tag_name,))
 
 

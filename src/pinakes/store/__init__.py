@@ -51,7 +51,7 @@ class Store(Protocol):
     def submit(self, verb: Callable[[], Any], token: Any, done: Done) -> None:
         """Queue a whole verb for the writer, which commits it together with the others that wait (group commit).
 
-        `done` is called on the writer's thread, once for each commit, with `(token, result, error)` of every verb in it.
+        `done` is called on the writer's thread, once for each commit, with `(token, result, error)` of each verb.
         """
         ...
 

@@ -89,8 +89,8 @@ class AssetSql:
     def trash(self, project_id: str, ids: list[str], now: str) -> list[str]:
         """Mark live assets among the ids; which those were."""
         rows = self._query(
-            f"UPDATE asset SET deleted_at = ?, updated_at = ? WHERE project_id = ? AND id IN {IDS} AND deleted_at IS NULL"
-            " RETURNING id",
+            f"UPDATE asset SET deleted_at = ?, updated_at = ? WHERE project_id = ? AND id IN {IDS}"
+            " AND deleted_at IS NULL RETURNING id",
             (now, now, project_id, id_list(ids)),
         )
         return [row[0] for row in rows]

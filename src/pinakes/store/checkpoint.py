@@ -30,7 +30,7 @@ class Checkpointer:
         self._thread = threading.Thread(target=self._run, name="checkpoint", daemon=True)
         self._thread.start()
 
-    def _on_commit(self, connection: apsw.Connection, database: str, pages: int) -> int:
+    def _on_commit(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
         self.log_bytes = pages * self._page_bytes
         return apsw.SQLITE_OK
 

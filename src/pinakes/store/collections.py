@@ -8,7 +8,8 @@ from pinakes.store.dialect import IDS, Driver, id_list
 _COLUMNS = """
     c.id, c.name, c.asset_count, c.model_count,
     CASE WHEN c.thumbnail_asset_id IS NOT NULL THEN (
-        SELECT a.id FROM asset a WHERE a.project_id = c.project_id AND a.id = c.thumbnail_asset_id AND a.deleted_at IS NULL
+        SELECT a.id FROM asset a
+        WHERE a.project_id = c.project_id AND a.id = c.thumbnail_asset_id AND a.deleted_at IS NULL
     ) END,
     c.created_at, c.updated_at
 """
@@ -57,7 +58,7 @@ class CollectionSql:
         )
 
     def update(self, project_id: str, row: FoundCollection, is_cover_set: bool) -> None:
-        """Store what may change. Only with `is_cover_set` the thumbnail too: `row` lacks one whose asset is in the trash."""
+        """Store what may change. The thumbnail only with `is_cover_set`: `row` lacks one that is in the trash."""
         self._change(
             "UPDATE collection SET name = ?, asset_count = ?, model_count = ?, updated_at = ?,"
             " thumbnail_asset_id = CASE WHEN ? THEN ? ELSE thumbnail_asset_id END WHERE project_id = ? AND id = ?",

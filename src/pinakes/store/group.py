@@ -18,7 +18,7 @@ RunBatch = Callable[[Iterator[Callable[[], Any]]], list[Outcome]]
 
 
 class GroupCommit:
-    """The writer thread. `run_batch` executes verbs inside one transaction and returns their outcomes after its commit."""
+    """The writer thread. `run_batch` runs verbs inside one transaction and returns their outcomes after its commit."""
 
     def __init__(self, run_batch: RunBatch) -> None:
         self._run_batch = run_batch
@@ -48,7 +48,7 @@ class GroupCommit:
         items: list[Item] = []
         try:
             outcomes = self._run_batch(self._take(items))
-        except BaseException as error:  # the commit failed: nothing of the batch is stored, and each must hear so
+        except BaseException as error:  # noqa: BLE001 - the commit failed, nothing is stored: each must hear so
             outcomes = [(None, error)] * len(items)
         for done in {item[2] for item in items}:
             done([(item[1], *outcome) for item, outcome in zip(items, outcomes, strict=True) if item[2] is done])

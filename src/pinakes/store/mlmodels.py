@@ -8,12 +8,16 @@ from pinakes.page import Key
 from pinakes.store import pages
 from pinakes.store.dialect import IDS, TRASH_INDEX, Driver, Row, id_list, names_of
 
-_STORED = "id, name, type, status, short_description, description, privacy, parent_id, author_id, settings, created_at, updated_at"
+_STORED = (
+    "id, name, type, status, short_description, description, privacy, parent_id, author_id, settings,"
+    " created_at, updated_at"
+)
 
 _COLUMNS = f"""
     {", ".join(f"x.{name.strip()}" for name in _STORED.split(","))}, x.deleted_at,
     CASE WHEN x.thumbnail_asset_id IS NOT NULL THEN (
-        SELECT a.id FROM asset a WHERE a.project_id = x.project_id AND a.id = x.thumbnail_asset_id AND a.deleted_at IS NULL
+        SELECT a.id FROM asset a
+        WHERE a.project_id = x.project_id AND a.id = x.thumbnail_asset_id AND a.deleted_at IS NULL
     ) END,
     (SELECT json_group_array(t.name) FROM model_tag t WHERE t.project_id = x.project_id AND t.model_id = x.id),
     (SELECT json_group_array(m.collection_id) FROM collection_model m
@@ -84,7 +88,7 @@ class ModelSql:
         )
 
     def update(self, project_id: str, row: FoundModel, is_cover_set: bool) -> None:
-        """Store what may change. Only with `is_cover_set` the thumbnail too: `row` lacks one whose asset is in the trash."""
+        """Store what may change. The thumbnail only with `is_cover_set`: `row` lacks one that is in the trash."""
         self._change(
             "UPDATE model SET name = ?, type = ?, short_description = ?, description = ?, settings = ?, updated_at = ?,"
             " thumbnail_asset_id = CASE WHEN ? THEN ? ELSE thumbnail_asset_id END WHERE project_id = ? AND id = ?",
@@ -106,7 +110,8 @@ class ModelSql:
         """Replace a model's examples."""
         self._change("DELETE FROM model_example WHERE project_id = ? AND model_id = ?", (project_id, id))
         self._change(
-            "INSERT INTO model_example (project_id, model_id, position, asset_id) SELECT ?, ?, key, value FROM json_each(?)",
+            "INSERT INTO model_example (project_id, model_id, position, asset_id)"
+            " SELECT ?, ?, key, value FROM json_each(?)",
             (project_id, id, id_list(asset_ids)),
         )
 

@@ -19,7 +19,7 @@ def statement(
     conditions: list[Condition],
     members_of: str | None = None,
 ) -> tuple[str, tuple[str, ...]]:
-    """SQL and parameters up to the limit, rows as `x`. `members_of` a collection walks the membership key, in id order."""
+    """SQL and parameters up to the limit, rows as `x`. `members_of` a collection walks the membership key by id."""
     column = "x.deleted_at" if filter.is_deleted else f"x.{filter.sort_by}"
     table, order = f"{noun} x", [column, "x.id"]
     wanted: list[Condition] = [("x.project_id = ?", (project_id,)), *conditions, *_common(filter, column)]

@@ -4,7 +4,7 @@ from pinakes.page import Key
 from pinakes.projects import FoundProject, TeamCounts
 from pinakes.store.dialect import Driver
 
-_COLUMNS = "p.id, p.team_id, p.name, p.description, p.privacy_mode, p.created_at, p.updated_at"
+_COLUMNS = "p.number, p.id, p.team_id, p.name, p.description, p.privacy_mode, p.created_at, p.updated_at"
 
 
 class ProjectSql:
@@ -37,8 +37,8 @@ class ProjectSql:
         """Live projects that a key may see, newest first."""
         rows = self._query(
             f"SELECT {_COLUMNS}, g.role FROM access_grant g JOIN project p ON p.id = g.project_id"
-            " WHERE g.api_key_id = ? AND g.project_id < ? AND p.deleted_at IS NULL AND p.team_id = coalesce(?, p.team_id)"
-            " ORDER BY g.project_id DESC LIMIT ?",
+            " WHERE g.api_key_id = ? AND g.project_id < ? AND p.deleted_at IS NULL"
+            " AND p.team_id = coalesce(?, p.team_id) ORDER BY g.project_id DESC LIMIT ?",
             (key_id, after[0] if after else "~", team_id, limit),
         )
         return [FoundProject(*row) for row in rows]
@@ -74,7 +74,8 @@ class ProjectSql:
     def team_of(self, project_id: str) -> tuple[str, str, str, str] | None:
         """Id, name, created_at and updated_at of a project's team."""
         rows = self._query(
-            "SELECT t.id, t.name, t.created_at, t.updated_at FROM project p JOIN team t ON t.id = p.team_id WHERE p.id = ?",
+            "SELECT t.id, t.name, t.created_at, t.updated_at"
+            " FROM project p JOIN team t ON t.id = p.team_id WHERE p.id = ?",
             (project_id,),
         )
         return (rows[0][0], rows[0][1], rows[0][2], rows[0][3]) if rows else None
@@ -85,10 +86,10 @@ class ProjectSql:
 
 
 _COUNT_TEAM = """
-WITH live AS (SELECT id FROM project WHERE team_id = ? AND deleted_at IS NULL)
+WITH live AS (SELECT id, number FROM project WHERE team_id = ? AND deleted_at IS NULL)
 SELECT
     (SELECT count(*) FROM live),
     (SELECT count(*) FROM api_key WHERE project_id IN (SELECT id FROM live) AND revoked_at IS NULL),
-    (SELECT count(*) FROM collection WHERE project_id IN (SELECT id FROM live) AND deleted_at IS NULL),
-    (SELECT count(*) FROM model WHERE project_id IN (SELECT id FROM live) AND deleted_at IS NULL)
+    (SELECT count(*) FROM collection WHERE owner IN (SELECT number FROM live) AND deleted_at IS NULL),
+    (SELECT count(*) FROM model WHERE owner IN (SELECT number FROM live) AND deleted_at IS NULL)
 """

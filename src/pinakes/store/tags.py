@@ -38,7 +38,8 @@ class TagSql:
         self._change(
             "INSERT INTO tag (project_id, name, item_count, created_at, updated_at)"
             " SELECT ?, value, 1, ?, ? FROM json_each(?) WHERE true"
-            " ON CONFLICT (project_id, name) DO UPDATE SET item_count = item_count + 1, updated_at = excluded.updated_at",
+            " ON CONFLICT (project_id, name) DO UPDATE"
+            " SET item_count = item_count + 1, updated_at = excluded.updated_at",
             (project_id, now, now, id_list(names)),
         )
 

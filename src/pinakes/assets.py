@@ -20,7 +20,7 @@ from pinakes.asset_types import UPLOADED_AS
 from pinakes.collections import Thumbnail
 from pinakes.errors import PinakesError
 from pinakes.links import asset_path
-from pinakes.page import Page
+from pinakes.page import Key, Page
 from pinakes.tags import TagChange, TagReport
 
 if TYPE_CHECKING:
@@ -150,8 +150,9 @@ class RestoreReport(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class FoundAsset(msgspec.Struct, frozen=True):
-    """An asset as stored."""
+    """An asset as stored; `number` is 0 until it is."""
 
+    number: int
     id: str
     name: str
     description: str | None
@@ -219,6 +220,7 @@ def create(library: Library, actor: Actor, new: NewAsset, stored: Bytes) -> Asse
         if new.model_id is not None:
             collections.require_live(tx, actor.owner, "model", [new.model_id], "modelId")
         row = FoundAsset(
+            number=0,
             id=ids.new("asset"),
             name=new.name,
             description=None,
@@ -236,9 +238,9 @@ def create(library: Library, actor: Actor, new: NewAsset, stored: Bytes) -> Asse
             updated_at=now,
             collection_ids=sorted(set(new.collection_ids)),
         )
-        tx.assets.insert(actor.owner, row)
+        number = tx.assets.insert(actor.owner, row)
         if row.collection_ids:
-            collections.add_new_member(tx, actor.owner, "asset", row.id, row.collection_ids)
+            collections.add_new_member(tx, actor.owner, "asset", number, row.collection_ids)
     return show(library, actor, row)
 
 
@@ -269,9 +271,8 @@ def get_page(
     scope = ("assets", actor.project_id, msgspec.structs.astuple(filter))
     after = page.read_token(token, scope)
     with library.store.read() as tx:
-        if filter.collection_id is not None and tx.collections.find(actor.owner, filter.collection_id) is None:
-            raise collections.missing_error("collection", [filter.collection_id], "collectionId")
-        rows = tx.assets.page(actor.owner, filter, library.trash_cutoff(), after, size + 1)
+        collection = _collection(tx, actor.owner, filter.collection_id)
+        rows = tx.assets.page(actor.owner, filter, collection, library.trash_cutoff(), after, size + 1)
     cut = page.cut(rows, size, scope, lambda row: _sort_key(row, filter))
     return Page([show(library, actor, row) for row in cut.items], cut.token)
 
@@ -300,7 +301,7 @@ def update_tags(library: Library, actor: Actor, id: str, change: TagChange) -> T
     """Add and delete tags in one transaction; `updated_at` moves when any changed."""
     with library.store.write() as tx:
         row = _found(tx, actor.owner, id)
-        report = tags.change(tx, actor.owner, "asset", id, change)
+        report = tags.change(tx, actor.owner, "asset", row.number, change)
         if report.added or report.deleted:
             tx.assets.update(actor.owner, msgspec.structs.replace(row, updated_at=ids.now()))
     return report
@@ -312,15 +313,11 @@ def copy(library: Library, actor: Actor, id: str, target_project_id: str | None 
 
     It joins no collections. FORBIDDEN for a project that the key may not write to.
     """
-    target = target_project_id or actor.project_id
     now = ids.now()
     with library.store.write() as tx:
         row = _found(tx, actor.owner, id)
-        is_here = target == actor.project_id
-        if not is_here:
-            project = tx.projects.get(actor.key_id, target)
-            if project is None or "assets.write" not in scopes_of(project.role):
-                raise PinakesError("FORBIDDEN", f"This key may not write to project {target!r}.", projectId=target)
+        target = actor if target_project_id is None else _writer_of(tx, actor, target_project_id)
+        is_here = target.owner == actor.owner
         row = msgspec.structs.replace(
             row,
             id=ids.new("asset"),
@@ -333,9 +330,9 @@ def copy(library: Library, actor: Actor, id: str, target_project_id: str | None 
             updated_at=now,
             collection_ids=[],
         )
-        tx.assets.insert(target, row)
-        tx.tags.add(target, "asset", row.id, row.tags, now)
-    return show(library, msgspec.structs.replace(actor, project_id=target), row)
+        number = tx.assets.insert(target.owner, row)
+        tx.tags.add(target.owner, "asset", number, row.tags, now)
+    return show(library, target, row)
 
 
 @needs("assets.write")
@@ -359,8 +356,7 @@ def restore(library: Library, actor: Actor, wanted: list[str]) -> RestoreReport:
             SkippedAsset(id, _why_not(deleted_at, id)) for id in unique if not _is_restorable(deleted_at, id, cutoff)
         ]
         restored = [id for id in unique if _is_restorable(deleted_at, id, cutoff)]
-        tx.assets.untrash(actor.owner, restored, now)
-        _recount(tx, actor.owner, restored, 1, now)
+        _recount(tx, actor.owner, tx.assets.untrash(actor.owner, restored, now), 1, now)
     return RestoreReport(restored, skipped)
 
 
@@ -381,29 +377,49 @@ def _why_not(deleted_at: dict[str, str | None], id: str) -> Literal["not-found",
     return "not-deleted" if deleted_at[id] is None else "expired"
 
 
-def _recount(tx: Tx, project_id: str, moved: list[str], sign: int, now: str) -> None:
+def _recount(tx: Tx, owner: int, moved: list[int], sign: int, now: str) -> None:
     if moved:
-        tx.collection_assets.recount(project_id, moved, sign, now)
-        tx.tags.recount(project_id, "asset", moved, sign, now)
+        tx.collection_assets.recount(owner, moved, sign, now)
+        tx.tags.recount(owner, "asset", moved, sign, now)
 
 
-def _found(tx: Tx, project_id: str, id: str) -> FoundAsset:
-    row = tx.assets.find(project_id, id)
+def _writer_of(tx: Tx, actor: Actor, project_id: str) -> Actor:
+    """The actor in another project, where its key may write assets."""
+    project = tx.projects.get(actor.key_id, project_id)
+    if project is None or "assets.write" not in scopes_of(project.role):
+        raise PinakesError("FORBIDDEN", f"This key may not write to project {project_id!r}.", projectId=project_id)
+    return msgspec.structs.replace(actor, project_id=project.id, owner=project.number, scopes=scopes_of(project.role))
+
+
+def _found(tx: Tx, owner: int, id: str) -> FoundAsset:
+    row = tx.assets.find(owner, id)
     if row is None:
         raise errors.not_found("asset", id)
     return row
 
 
-def _parent(tx: Tx, project_id: str, id: str | None) -> FoundAsset | None:
+def _parent(tx: Tx, owner: int, id: str | None) -> FoundAsset | None:
     if id is None:
         return None
-    row = tx.assets.find(project_id, id)
+    row = tx.assets.find(owner, id)
     if row is None:
         raise collections.missing_error("asset", [id], "parentId")
     return row
 
 
-def _sort_key(row: FoundAsset, filter: AssetFilter) -> tuple[str, str]:
+def _collection(tx: Tx, owner: int, id: str | None) -> int | None:
+    """The number of the collection that a filter names."""
+    if id is None:
+        return None
+    row = tx.collections.find(owner, id)
+    if row is None:
+        raise collections.missing_error("collection", [id], "collectionId")
+    return row.number
+
+
+def _sort_key(row: FoundAsset, filter: AssetFilter) -> Key:
+    if filter.collection_id is not None and filter.sort_by == "created_at":
+        return (row.number,)
     if filter.is_deleted:
         return (row.deleted_at or "", row.id)
     return (row.created_at if filter.sort_by == "created_at" else row.updated_at, row.id)

@@ -77,8 +77,9 @@ class Removed(msgspec.Struct, frozen=True):
 
 
 class FoundCollection(msgspec.Struct, frozen=True):
-    """A collection as stored. `thumbnail_asset_id` is None when that asset is gone or in the trash."""
+    """A collection as stored; `number` is 0 until it is, `thumbnail_asset_id` None while that asset is in the trash."""
 
+    number: int
     id: str
     name: str
     asset_count: int
@@ -93,7 +94,7 @@ def create(library: Library, actor: Actor, new: NewCollection) -> Collection:
     """An empty collection. Names need not be unique. BAD_REQUEST for an empty name."""
     errors.check_name("name", new.name)
     now = ids.now()
-    row = FoundCollection(ids.new("col"), new.name, 0, 0, None, now, now)
+    row = FoundCollection(0, ids.new("col"), new.name, 0, 0, None, now, now)
     with library.store.write() as tx:
         tx.collections.insert(actor.owner, row)
     return show(library, actor, row)
@@ -165,15 +166,15 @@ def add(library: Library, actor: Actor, id: str, noun: MemberNoun, members: list
     wanted = check_members(noun, members)
     with library.store.write() as tx:
         row, table = _found(tx, actor, id), _members(tx, noun)
-        states = table.states(actor.owner, id, wanted)
+        states = table.states(actor.owner, row.number, wanted)
         missing = [member for member in wanted if member not in states]
         if missing:
             raise missing_error(noun, missing)
-        report = Added([m for m in wanted if not states[m]], [m for m in wanted if states[m]])
+        report = Added([m for m in wanted if not states[m].is_in], [m for m in wanted if states[m].is_in])
         if report.unchanged and library.config.duplicate_members == "reject":
             raise errors.bad_request(f"{noun}Ids", "already in the collection", present=report.unchanged)
         if report.added:
-            table.insert(actor.owner, id, report.added)
+            table.insert(actor.owner, row.number, [states[member].number for member in report.added])
             row = _counted(tx, actor, row, noun, len(report.added))
     return show(library, actor, row), report
 
@@ -188,32 +189,33 @@ def remove(library: Library, actor: Actor, id: str, noun: MemberNoun, members: l
     wanted = check_members(noun, members)
     with library.store.write() as tx:
         row, table = _found(tx, actor, id), _members(tx, noun)
-        states = table.states(actor.owner, id, wanted)
-        report = Removed([m for m in wanted if states.get(m)], [m for m in wanted if not states.get(m)])
+        states = table.states(actor.owner, row.number, wanted)
+        present = {id for id, state in states.items() if state.is_in}
+        report = Removed([m for m in wanted if m in present], [m for m in wanted if m not in present])
         if report.unchanged and library.config.duplicate_members == "reject":
             raise errors.bad_request(f"{noun}Ids", "not in the collection", absent=report.unchanged)
         if report.removed:
-            table.delete(actor.owner, id, report.removed)
+            table.delete(actor.owner, row.number, [states[member].number for member in report.removed])
             loses_cover = noun == "asset" and row.thumbnail_asset_id in report.removed
             row = _counted(tx, actor, row, noun, -len(report.removed), loses_cover)
     return show(library, actor, row), report
 
 
-def add_new_member(tx: Tx, project_id: str, noun: MemberNoun, member: str, collection_ids: list[str]) -> None:
+def add_new_member(tx: Tx, owner: int, noun: MemberNoun, member: int, collection_ids: list[str]) -> None:
     """Put an asset or model made in this transaction into collections; NOT_FOUND when any of them is unknown."""
-    found = tx.collections.find_many(project_id, collection_ids)
+    found = tx.collections.find_many(owner, collection_ids)
     missing = [id for id in collection_ids if id not in found]
     if missing:
         raise missing_error("collection", missing)
     table = _members(tx, noun)
-    for id in found:
-        table.insert(project_id, id, [member])
-    table.recount(project_id, [member], 1, ids.now())
+    for collection in found.values():
+        table.insert(owner, collection, [member])
+    table.recount(owner, [member], 1, ids.now())
 
 
-def require_live(tx: Tx, project_id: str, noun: MemberNoun, wanted: list[str], field: str) -> None:
+def require_live(tx: Tx, owner: int, noun: MemberNoun, wanted: list[str], field: str) -> None:
     """NOT_FOUND naming the field when any id is unknown, deleted, or another project's."""
-    live = _members(tx, noun).live(project_id, wanted)
+    live = _members(tx, noun).live(owner, wanted)
     missing = [id for id in wanted if id not in live]
     if missing:
         raise missing_error(noun, missing, field)

@@ -17,7 +17,7 @@ from pinakes.assets import Asset
 from pinakes.collections import Thumbnail
 from pinakes.errors import PinakesError
 from pinakes.model_types import Concept, ModelSettings, ModelStatus, ModelType, TrainingParameters
-from pinakes.page import Page
+from pinakes.page import Key, Page
 from pinakes.tags import TagChange, TagReport
 
 if TYPE_CHECKING:
@@ -121,8 +121,9 @@ class Example(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class FoundModel(msgspec.Struct, frozen=True):
-    """A model as stored. `thumbnail_asset_id` is None when that asset is gone or in the trash."""
+    """A model as stored; `number` is 0 until it is, `thumbnail_asset_id` None while that asset is in the trash."""
 
+    number: int
     id: str
     name: str | None
     type: ModelType
@@ -151,6 +152,7 @@ def create(library: Library, actor: Actor, new: NewModel) -> MLModel:
     _check_names(new.name, new.short_description)
     now = ids.now()
     row = FoundModel(
+        number=0,
         id=id,
         name=_or_none(new.name),
         type=new.type,
@@ -168,9 +170,9 @@ def create(library: Library, actor: Actor, new: NewModel) -> MLModel:
     with library.store.write() as tx:
         if new.id is not UNSET and id in tx.models.deleted_at(actor.owner, [id]):
             raise errors.bad_request("id", f"there is a model {id!r} already, perhaps in the trash")
-        tx.models.insert(actor.owner, row)
+        number = tx.models.insert(actor.owner, row)
         if row.collection_ids:
-            collections.add_new_member(tx, actor.owner, "model", id, row.collection_ids)
+            collections.add_new_member(tx, actor.owner, "model", number, row.collection_ids)
     return show(library, actor, row)
 
 
@@ -238,7 +240,7 @@ def update_tags(library: Library, actor: Actor, id: str, change: TagChange) -> T
     """Add and delete tags in one transaction; `updated_at` moves when any changed."""
     with library.store.write() as tx:
         row = _found(tx, actor, id)
-        report = tags.change(tx, actor.owner, "model", id, change)
+        report = tags.change(tx, actor.owner, "model", row.number, change)
         if report.added or report.deleted:
             _touch(tx, actor, row)
     return report
@@ -261,9 +263,9 @@ def copy(library: Library, actor: Actor, id: str, is_trained: bool = False, has_
             collection_ids=[],
             example_asset_ids=row.example_asset_ids if has_examples else [],
         )
-        tx.models.insert(actor.owner, row)
-        tx.models.set_examples(actor.owner, row.id, row.example_asset_ids)
-        tx.tags.add(actor.owner, "model", row.id, row.tags, now)
+        number = tx.models.insert(actor.owner, row)
+        tx.models.set_examples(actor.owner, number, row.example_asset_ids)
+        tx.tags.add(actor.owner, "model", number, row.tags, now)
     return show(library, actor, row)
 
 
@@ -275,9 +277,9 @@ def delete(library: Library, actor: Actor, id: str, is_repeat: bool = False) -> 
         deleted_at = tx.models.deleted_at(actor.owner, [id])
         if is_repeat and deleted_at.get(id):
             return
-        _found(tx, actor, id)
+        row = _found(tx, actor, id)
         tx.models.trash(actor.owner, id, now)
-        _recount(tx, actor, id, -1, now)
+        _recount(tx, actor, row.number, -1, now)
 
 
 @needs("models.write")
@@ -294,8 +296,8 @@ def restore(library: Library, actor: Actor, id: str) -> MLModel:
         if deleted_at <= library.trash_cutoff():
             raise PinakesError("GONE", f"Model {id!r} was deleted for good: more than 30 days have passed.")
         tx.models.untrash(actor.owner, id, now)
-        _recount(tx, actor, id, 1, now)
         row = _found(tx, actor, id)
+        _recount(tx, actor, row.number, 1, now)
     return show(library, actor, row)
 
 
@@ -331,7 +333,7 @@ def update_examples(library: Library, actor: Actor, id: str, asset_ids: list[str
     with library.store.write() as tx:
         row = _found(tx, actor, id)
         collections.require_live(tx, actor.owner, "asset", wanted, "assetIds")
-        tx.models.set_examples(actor.owner, id, wanted)
+        tx.models.set_examples(actor.owner, row.number, wanted)
         _touch(tx, actor, row)
         return _examples(library, actor, tx, id, wanted)
 
@@ -396,9 +398,9 @@ def _touch(tx: Tx, actor: Actor, row: FoundModel) -> None:
     tx.models.update(actor.owner, msgspec.structs.replace(row, updated_at=ids.now()), is_cover_set=False)
 
 
-def _recount(tx: Tx, actor: Actor, id: str, sign: int, now: str) -> None:
-    tx.collection_models.recount(actor.owner, [id], sign, now)
-    tx.tags.recount(actor.owner, "model", [id], sign, now)
+def _recount(tx: Tx, actor: Actor, number: int, sign: int, now: str) -> None:
+    tx.collection_models.recount(actor.owner, [number], sign, now)
+    tx.tags.recount(actor.owner, "model", [number], sign, now)
 
 
 def _merged(settings: ModelSettings, patch: ModelPatch) -> ModelSettings:
@@ -406,7 +408,7 @@ def _merged(settings: ModelSettings, patch: ModelPatch) -> ModelSettings:
     return msgspec.structs.replace(settings, **{name: value for name, value in changes.items() if value is not UNSET})
 
 
-def _sort_key(row: FoundModel, filter: ModelFilter) -> tuple[str, str]:
+def _sort_key(row: FoundModel, filter: ModelFilter) -> Key:
     if filter.is_deleted:
         return (row.deleted_at or "", row.id)
     return (row.created_at if filter.sort_by == "created_at" else row.updated_at, row.id)

@@ -16,7 +16,7 @@ import msgspec
 from pinakes import errors
 
 T = TypeVar("T")
-Key = tuple[str, ...]
+Key = tuple[str | int, ...]
 
 _CHECK_BYTES = 8
 

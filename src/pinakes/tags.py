@@ -52,24 +52,24 @@ def get_page(library: Library, actor: Actor, size: int = 50, token: str | None =
     scope = ("tags", actor.project_id)
     after = page.read_token(token, scope)
     with library.store.read() as tx:
-        rows = tx.tags.page(actor.owner, after, size + 1)
+        rows = tx.tags.page(actor.owner, actor.project_id, after, size + 1)
     return page.cut(rows, size, scope, lambda tag: (tag.tag_name,))
 
 
-def change(tx: Tx, project_id: str, noun: MemberNoun, id: str, wanted: TagChange) -> TagReport:
+def change(tx: Tx, owner: int, noun: MemberNoun, number: int, wanted: TagChange) -> TagReport:
     """Change the tags of one live asset or model in this transaction. BAD_REQUEST as `TagChange` says."""
     add, delete = _checked("add", wanted.add), _checked("delete", wanted.delete)
     both = set(add) & set(delete)
     if both:
         raise errors.bad_request("delete", "the same tag is to be added and deleted", tags=sorted(both))
-    present = set(tx.tags.of(project_id, noun, id))
+    present = set(tx.tags.of(owner, noun, number))
     report = TagReport([tag for tag in add if tag not in present], [tag for tag in delete if tag in present])
     if wanted.strict and len(report.added) < len(add):
         raise errors.bad_request("add", "already tagged so", tags=[tag for tag in add if tag in present])
     if wanted.strict and len(report.deleted) < len(delete):
         raise errors.bad_request("delete", "not tagged so", tags=[tag for tag in delete if tag not in present])
-    tx.tags.add(project_id, noun, id, report.added, ids.now())
-    tx.tags.delete(project_id, noun, id, report.deleted, ids.now())
+    tx.tags.add(owner, noun, number, report.added, ids.now())
+    tx.tags.delete(owner, noun, number, report.deleted, ids.now())
     return report
 
 

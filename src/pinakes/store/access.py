@@ -12,6 +12,7 @@ class FoundKey(msgspec.Struct, frozen=True):
     secret_hash: bytes
     project_id: str
     role: str | None
+    owner: int | None
 
 
 class AccessSql:
@@ -60,11 +61,11 @@ def _key(row: Row) -> ApiKey:
 
 
 _FIND_KEY = """
-SELECT k.secret_hash, coalesce(?, k.project_id), g.role
+SELECT k.secret_hash, coalesce(?, k.project_id), g.role, p.number
 FROM api_key k
 JOIN project own ON own.id = k.project_id AND own.deleted_at IS NULL
 LEFT JOIN access_grant g ON g.api_key_id = k.id AND g.project_id = coalesce(?, k.project_id)
-    AND EXISTS (SELECT 1 FROM project p WHERE p.id = g.project_id AND p.deleted_at IS NULL)
+LEFT JOIN project p ON p.id = g.project_id AND p.deleted_at IS NULL
 WHERE k.id = ? AND k.revoked_at IS NULL
 """
 

@@ -3,7 +3,7 @@
 from pinakes.assets import AssetFilter, Bytes, FoundAsset
 from pinakes.page import Key
 from pinakes.store import pages
-from pinakes.store.dialect import IDS, TRASH_INDEX, Driver, Row, id_list, names_of
+from pinakes.store.dialect import IDS, Driver, Row, id_list, names_of
 
 _STORED = (
     "id, name, description, kind, type, sha256, size, mime_type, format, width, height, frames, is_hidden, privacy,"
@@ -12,12 +12,11 @@ _STORED = (
 
 # Tags and collections come with the row, so that a page is one statement whatever its size.
 _COLUMNS = f"""
-    {", ".join(f"x.{name.strip()}" for name in _STORED.split(","))}, x.deleted_at,
-    (SELECT json_group_array(t.name) FROM asset_tag t WHERE t.project_id = x.project_id AND t.asset_id = x.id),
-    (SELECT json_group_array(m.collection_id) FROM collection_asset m
-     WHERE m.project_id = x.project_id AND m.asset_id = x.id AND NOT EXISTS (
-        SELECT 1 FROM collection c {TRASH_INDEX}
-        WHERE c.project_id = m.project_id AND c.id = m.collection_id AND c.deleted_at IS NOT NULL))
+    x.number, {", ".join(f"x.{name.strip()}" for name in _STORED.split(","))}, x.deleted_at,
+    (SELECT json_group_array(t.name) FROM asset_tag t WHERE t.owner = x.owner AND t.asset = x.number),
+    (SELECT json_group_array(c.id) FROM collection_asset m
+     JOIN collection c ON c.owner = m.owner AND c.number = m.collection AND c.deleted_at IS NULL
+     WHERE m.owner = x.owner AND m.asset = x.number)
 """
 
 
@@ -28,33 +27,34 @@ class AssetSql:
         self._query = driver.query
         self._change = driver.change
 
-    def find(self, project_id: str, id: str) -> FoundAsset | None:
+    def find(self, owner: int, id: str) -> FoundAsset | None:
         """A live asset."""
-        sql = f"SELECT {_COLUMNS} FROM asset x WHERE x.project_id = ? AND x.id = ? AND x.deleted_at IS NULL"
-        rows = self._query(sql, (project_id, id))
+        sql = f"SELECT {_COLUMNS} FROM asset x WHERE x.owner = ? AND x.id = ? AND x.deleted_at IS NULL"
+        rows = self._query(sql, (owner, id))
         return _row(rows[0]) if rows else None
 
-    def find_many(self, project_id: str, ids: list[str]) -> list[FoundAsset]:
+    def find_many(self, owner: int, ids: list[str]) -> list[FoundAsset]:
         """Live assets among the ids, in no order."""
-        sql = f"SELECT {_COLUMNS} FROM asset x WHERE x.project_id = ? AND x.id IN {IDS} AND x.deleted_at IS NULL"
-        return [_row(row) for row in self._query(sql, (project_id, id_list(ids)))]
+        sql = f"SELECT {_COLUMNS} FROM asset x WHERE x.owner = ? AND x.id IN {IDS} AND x.deleted_at IS NULL"
+        return [_row(row) for row in self._query(sql, (owner, id_list(ids)))]
 
     def page(
-        self, project_id: str, filter: AssetFilter, cutoff: str, after: Key | None, limit: int
+        self, owner: int, filter: AssetFilter, collection: int | None, cutoff: str, after: Key | None, limit: int
     ) -> list[FoundAsset]:
-        """Assets that pass the filter, in its order; of the trash only what was deleted after `cutoff`."""
-        sql, params = pages.statement(
-            "asset", _COLUMNS, project_id, filter, cutoff, after, _conditions(filter), filter.collection_id
-        )
+        """Assets that pass the filter, in its order; of the trash only what was deleted after `cutoff`.
+
+        `collection` is the number of the one that the filter names.
+        """
+        sql, params = pages.statement("asset", _COLUMNS, owner, filter, cutoff, after, _conditions(filter), collection)
         return [_row(row) for row in self._query(sql, (*params, limit))]
 
-    def insert(self, project_id: str, row: FoundAsset) -> None:
-        """Store a new asset."""
+    def insert(self, owner: int, row: FoundAsset) -> int:
+        """Store a new asset; its number."""
         data = row.bytes
-        self._change(
-            f"INSERT INTO asset (project_id, {_STORED}) VALUES ({', '.join('?' * 22)})",
+        rows = self._query(
+            f"INSERT INTO asset (owner, {_STORED}) VALUES ({', '.join('?' * 22)}) RETURNING number",
             (
-                project_id,
+                owner,
                 row.id,
                 row.name,
                 row.description,
@@ -78,40 +78,42 @@ class AssetSql:
                 row.updated_at,
             ),
         )
+        return int(rows[0][0])
 
-    def update(self, project_id: str, row: FoundAsset) -> None:
+    def update(self, owner: int, row: FoundAsset) -> None:
         """Store what may change of an asset."""
         self._change(
-            "UPDATE asset SET name = ?, description = ?, updated_at = ? WHERE project_id = ? AND id = ?",
-            (row.name, row.description, row.updated_at, project_id, row.id),
+            "UPDATE asset SET name = ?, description = ?, updated_at = ? WHERE owner = ? AND id = ?",
+            (row.name, row.description, row.updated_at, owner, row.id),
         )
 
-    def trash(self, project_id: str, ids: list[str], now: str) -> list[str]:
-        """Mark live assets among the ids; which those were."""
+    def trash(self, owner: int, ids: list[str], now: str) -> list[int]:
+        """Mark live assets among the ids; the numbers of those."""
         rows = self._query(
-            f"UPDATE asset SET deleted_at = ?, updated_at = ? WHERE project_id = ? AND id IN {IDS}"
-            " AND deleted_at IS NULL RETURNING id",
-            (now, now, project_id, id_list(ids)),
+            f"UPDATE asset SET deleted_at = ?, updated_at = ? WHERE owner = ? AND id IN {IDS}"
+            " AND deleted_at IS NULL RETURNING number",
+            (now, now, owner, id_list(ids)),
         )
         return [row[0] for row in rows]
 
-    def untrash(self, project_id: str, ids: list[str], now: str) -> None:
-        """Unmark assets."""
-        self._change(
-            f"UPDATE asset SET deleted_at = NULL, updated_at = ? WHERE project_id = ? AND id IN {IDS}",
-            (now, project_id, id_list(ids)),
+    def untrash(self, owner: int, ids: list[str], now: str) -> list[int]:
+        """Unmark assets; their numbers."""
+        rows = self._query(
+            f"UPDATE asset SET deleted_at = NULL, updated_at = ? WHERE owner = ? AND id IN {IDS} RETURNING number",
+            (now, owner, id_list(ids)),
         )
+        return [row[0] for row in rows]
 
-    def deleted_at(self, project_id: str, ids: list[str]) -> dict[str, str | None]:
+    def deleted_at(self, owner: int, ids: list[str]) -> dict[str, str | None]:
         """Of those ids that are assets, live or not: when each was deleted."""
-        sql = f"SELECT id, deleted_at FROM asset WHERE project_id = ? AND id IN {IDS}"
-        return {row[0]: row[1] for row in self._query(sql, (project_id, id_list(ids)))}
+        sql = f"SELECT id, deleted_at FROM asset WHERE owner = ? AND id IN {IDS}"
+        return {row[0]: row[1] for row in self._query(sql, (owner, id_list(ids)))}
 
 
 def _row(row: Row) -> FoundAsset:
-    data = Bytes(row[5], row[6], row[3], row[7], row[8], row[9], row[10], row[11])
-    lists = (names_of(row[22]), names_of(row[23]))
-    return FoundAsset(*(*row[:5], data, bool(row[12]), *row[13:22], *lists))
+    data = Bytes(row[6], row[7], row[4], row[8], row[9], row[10], row[11], row[12])
+    lists = (names_of(row[23]), names_of(row[24]))
+    return FoundAsset(*(*row[:6], data, bool(row[13]), *row[14:23], *lists))
 
 
 def _conditions(filter: AssetFilter) -> list[pages.Condition]:

@@ -18,9 +18,6 @@ Row = tuple[Any, ...]
 IDS = "(SELECT value FROM json_each(?))"
 """A list of ids as a subquery; its parameter is made by `id_list`."""
 
-TRASH_INDEX = "INDEXED BY collection_trash"
-"""Looks for a deleted collection in the small index of those alone; SQLite would read the collection itself."""
-
 _encode = msgspec.json.Encoder().encode
 _decode_names = msgspec.json.Decoder(list[str]).decode
 

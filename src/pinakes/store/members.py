@@ -1,58 +1,63 @@
-"""SQL of memberships: which assets, or which models, are in which collections."""
+"""SQL of memberships: which assets, or which models, are in which collections. They hold numbers, not ids."""
 
-from typing import Literal
+import msgspec
 
+from pinakes.collections import MemberNoun
 from pinakes.store.dialect import IDS, Driver, id_list
+
+
+class MemberState(msgspec.Struct, frozen=True):
+    """The number of a live asset or model, and whether it is in the collection asked about."""
+
+    number: int
+    is_in: bool
 
 
 class MemberSql:
     """Statements on `collection_asset` or `collection_model`."""
 
-    def __init__(self, driver: Driver, noun: Literal["asset", "model"]) -> None:
+    def __init__(self, driver: Driver, noun: MemberNoun) -> None:
         self._query = driver.query
         self._change = driver.change
-        table, member = f"collection_{noun}", f"{noun}_id"
+        table = f"collection_{noun}"
         self._states = f"""
-            SELECT wanted.value, m.{member} IS NOT NULL
+            SELECT x.id, x.number, m.{noun} IS NOT NULL
             FROM json_each(?) wanted
-            CROSS JOIN {noun} x ON x.project_id = ? AND x.id = wanted.value AND x.deleted_at IS NULL
-            LEFT JOIN {table} m ON m.project_id = ? AND m.collection_id = ? AND m.{member} = wanted.value
+            CROSS JOIN {noun} x ON x.owner = ? AND x.id = wanted.value AND x.deleted_at IS NULL
+            LEFT JOIN {table} m ON m.owner = ? AND m.collection = ? AND m.{noun} = x.number
         """
-        self._live = f"SELECT id FROM {noun} WHERE project_id = ? AND id IN {IDS} AND deleted_at IS NULL"
-        self._insert = f"INSERT INTO {table} (project_id, collection_id, {member}) SELECT ?, ?, value FROM json_each(?)"
-        self._delete = f"DELETE FROM {table} WHERE project_id = ? AND collection_id = ? AND {member} IN {IDS}"
+        self._live = f"SELECT id FROM {noun} WHERE owner = ? AND id IN {IDS} AND deleted_at IS NULL"
+        self._insert = f"INSERT INTO {table} (owner, collection, {noun}) SELECT ?, ?, value FROM json_each(?)"
+        self._delete = f"DELETE FROM {table} WHERE owner = ? AND collection = ? AND {noun} IN {IDS}"
         self._recount = f"""
             UPDATE collection SET updated_at = max(updated_at, ?), {noun}_count = {noun}_count + ? * (
                 SELECT count(*) FROM {table} m
-                WHERE m.project_id = collection.project_id AND m.collection_id = collection.id AND m.{member} IN {IDS}
+                WHERE m.owner = collection.owner AND m.collection = collection.number AND m.{noun} IN {IDS}
             )
-            WHERE project_id = ? AND id IN (
-                SELECT m.collection_id FROM json_each(?) moved
-                CROSS JOIN {table} m ON m.project_id = ? AND m.{member} = moved.value
+            WHERE +owner = ? AND number IN (
+                SELECT m.collection FROM json_each(?) moved
+                CROSS JOIN {table} m ON m.owner = ? AND m.{noun} = moved.value
             )
-        """
+        """  # the plus keeps SQLite from walking all of the owner's collections instead of the few numbers
 
-    def states(self, project_id: str, collection_id: str, ids: list[str]) -> dict[str, bool]:
-        """Of the ids that are live: whether each is in the collection. An id that is not live is left out."""
-        wanted = id_list(ids)
-        return {
-            id: bool(is_member)
-            for id, is_member in self._query(self._states, (wanted, project_id, project_id, collection_id))
-        }
+    def states(self, owner: int, collection: int, ids: list[str]) -> dict[str, MemberState]:
+        """Of each id that is live: its number, and whether it is in the collection. Other ids are left out."""
+        rows = self._query(self._states, (id_list(ids), owner, owner, collection))
+        return {id: MemberState(number, bool(is_in)) for id, number, is_in in rows}
 
-    def live(self, project_id: str, ids: list[str]) -> set[str]:
+    def live(self, owner: int, ids: list[str]) -> set[str]:
         """Those of the ids that exist and are not in the trash."""
-        return {row[0] for row in self._query(self._live, (project_id, id_list(ids)))}
+        return {row[0] for row in self._query(self._live, (owner, id_list(ids)))}
 
-    def insert(self, project_id: str, collection_id: str, ids: list[str]) -> None:
-        """Make members of ids that are none yet. Sorted, because neighbours in the key share pages."""
-        self._change(self._insert, (project_id, collection_id, id_list(sorted(ids))))
+    def insert(self, owner: int, collection: int, members: list[int]) -> None:
+        """Make members of what is none yet. Sorted, because neighbours in the key share pages."""
+        self._change(self._insert, (owner, collection, id_list(sorted(members))))
 
-    def delete(self, project_id: str, collection_id: str, ids: list[str]) -> None:
+    def delete(self, owner: int, collection: int, members: list[int]) -> None:
         """End memberships."""
-        self._change(self._delete, (project_id, collection_id, id_list(ids)))
+        self._change(self._delete, (owner, collection, id_list(members)))
 
-    def recount(self, project_id: str, ids: list[str], sign: int, now: str) -> None:
+    def recount(self, owner: int, members: list[int], sign: int, now: str) -> None:
         """Count members in (`sign` 1) or out (-1) of every collection they are in, deleted collections included."""
-        moved = id_list(ids)
-        self._change(self._recount, (now, sign, moved, project_id, moved, project_id))
+        moved = id_list(members)
+        self._change(self._recount, (now, sign, moved, owner, moved, owner))

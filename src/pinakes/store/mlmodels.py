@@ -6,7 +6,7 @@ from pinakes.mlmodels import FoundModel, ModelFilter
 from pinakes.model_types import ModelSettings
 from pinakes.page import Key
 from pinakes.store import pages
-from pinakes.store.dialect import IDS, TRASH_INDEX, Driver, Row, id_list, names_of
+from pinakes.store.dialect import IDS, Driver, Row, id_list, names_of
 
 _STORED = (
     "id, name, type, status, short_description, description, privacy, parent_id, author_id, settings,"
@@ -14,21 +14,23 @@ _STORED = (
 )
 
 _COLUMNS = f"""
-    {", ".join(f"x.{name.strip()}" for name in _STORED.split(","))}, x.deleted_at,
+    x.number, {", ".join(f"x.{name.strip()}" for name in _STORED.split(","))}, x.deleted_at,
     CASE WHEN x.thumbnail_asset_id IS NOT NULL THEN (
         SELECT a.id FROM asset a
-        WHERE a.project_id = x.project_id AND a.id = x.thumbnail_asset_id AND a.deleted_at IS NULL
+        WHERE a.owner = x.owner AND a.id = x.thumbnail_asset_id AND a.deleted_at IS NULL
     ) END,
-    (SELECT json_group_array(t.name) FROM model_tag t WHERE t.project_id = x.project_id AND t.model_id = x.id),
-    (SELECT json_group_array(m.collection_id) FROM collection_model m
-     WHERE m.project_id = x.project_id AND m.model_id = x.id AND NOT EXISTS (
-        SELECT 1 FROM collection c {TRASH_INDEX}
-        WHERE c.project_id = m.project_id AND c.id = m.collection_id AND c.deleted_at IS NOT NULL)),
-    (SELECT json_group_array(e.asset_id) FROM (
-        SELECT e.asset_id FROM model_example e
-        JOIN asset a ON a.project_id = e.project_id AND a.id = e.asset_id AND a.deleted_at IS NULL
-        WHERE e.project_id = x.project_id AND e.model_id = x.id ORDER BY e.position) e)
+    (SELECT json_group_array(t.name) FROM model_tag t WHERE t.owner = x.owner AND t.model = x.number),
+    (SELECT json_group_array(c.id) FROM collection_model m
+     JOIN collection c ON c.owner = m.owner AND c.number = m.collection AND c.deleted_at IS NULL
+     WHERE m.owner = x.owner AND m.model = x.number),
+    (SELECT json_group_array(e.id) FROM (
+        SELECT a.id FROM model_example e JOIN asset a ON a.number = e.asset AND a.deleted_at IS NULL
+        WHERE e.owner = x.owner AND e.model = x.number ORDER BY e.position) e)
 """
+
+_IN_COLLECTIONS = f"""x.number IN (
+    SELECT m.model FROM collection c JOIN collection_model m ON m.owner = c.owner AND m.collection = c.number
+    WHERE c.owner = ? AND c.id IN {IDS} AND m.owner = ?)"""
 
 _encode = msgspec.json.Encoder().encode
 _decode_settings = msgspec.json.Decoder(ModelSettings).decode
@@ -41,36 +43,33 @@ class ModelSql:
         self._query = driver.query
         self._change = driver.change
 
-    def find(self, project_id: str, id: str) -> FoundModel | None:
+    def find(self, owner: int, id: str) -> FoundModel | None:
         """A live model."""
-        sql = f"SELECT {_COLUMNS} FROM model x WHERE x.project_id = ? AND x.id = ? AND x.deleted_at IS NULL"
-        rows = self._query(sql, (project_id, id))
+        sql = f"SELECT {_COLUMNS} FROM model x WHERE x.owner = ? AND x.id = ? AND x.deleted_at IS NULL"
+        rows = self._query(sql, (owner, id))
         return _row(rows[0]) if rows else None
 
-    def find_many(self, project_id: str, ids: list[str]) -> list[FoundModel]:
+    def find_many(self, owner: int, ids: list[str]) -> list[FoundModel]:
         """Live models among the ids, in no order."""
-        sql = f"SELECT {_COLUMNS} FROM model x WHERE x.project_id = ? AND x.id IN {IDS} AND x.deleted_at IS NULL"
-        return [_row(row) for row in self._query(sql, (project_id, id_list(ids)))]
+        sql = f"SELECT {_COLUMNS} FROM model x WHERE x.owner = ? AND x.id IN {IDS} AND x.deleted_at IS NULL"
+        return [_row(row) for row in self._query(sql, (owner, id_list(ids)))]
 
-    def page(
-        self, project_id: str, filter: ModelFilter, cutoff: str, after: Key | None, limit: int
-    ) -> list[FoundModel]:
+    def page(self, owner: int, filter: ModelFilter, cutoff: str, after: Key | None, limit: int) -> list[FoundModel]:
         """Models that pass the filter, in its order; of the trash only what was deleted after `cutoff`."""
         conditions: list[pages.Condition] = [("x.privacy = ?", (filter.privacy,))]
         if filter.status is not None:
             conditions.append(("x.status = ?", (filter.status,)))
         if filter.collection_ids:
-            members = f"SELECT model_id FROM collection_model WHERE project_id = ? AND collection_id IN {IDS}"
-            conditions.append((f"x.id IN ({members})", (project_id, id_list(filter.collection_ids))))
-        sql, params = pages.statement("model", _COLUMNS, project_id, filter, cutoff, after, conditions)
+            conditions.append((_IN_COLLECTIONS, (owner, id_list(filter.collection_ids), owner)))
+        sql, params = pages.statement("model", _COLUMNS, owner, filter, cutoff, after, conditions)
         return [_row(row) for row in self._query(sql, (*params, limit))]
 
-    def insert(self, project_id: str, row: FoundModel) -> None:
-        """Store a new model."""
-        self._change(
-            f"INSERT INTO model (project_id, thumbnail_asset_id, {_STORED}) VALUES ({', '.join('?' * 14)})",
+    def insert(self, owner: int, row: FoundModel) -> int:
+        """Store a new model; its number."""
+        rows = self._query(
+            f"INSERT INTO model (owner, thumbnail_asset_id, {_STORED}) VALUES ({', '.join('?' * 14)}) RETURNING number",
             (
-                project_id,
+                owner,
                 row.thumbnail_asset_id,
                 row.id,
                 row.name,
@@ -86,12 +85,13 @@ class ModelSql:
                 row.updated_at,
             ),
         )
+        return int(rows[0][0])
 
-    def update(self, project_id: str, row: FoundModel, is_cover_set: bool) -> None:
+    def update(self, owner: int, row: FoundModel, is_cover_set: bool) -> None:
         """Store what may change. The thumbnail only with `is_cover_set`: `row` lacks one that is in the trash."""
         self._change(
             "UPDATE model SET name = ?, type = ?, short_description = ?, description = ?, settings = ?, updated_at = ?,"
-            " thumbnail_asset_id = CASE WHEN ? THEN ? ELSE thumbnail_asset_id END WHERE project_id = ? AND id = ?",
+            " thumbnail_asset_id = CASE WHEN ? THEN ? ELSE thumbnail_asset_id END WHERE owner = ? AND id = ?",
             (
                 row.name,
                 row.type,
@@ -101,39 +101,38 @@ class ModelSql:
                 row.updated_at,
                 is_cover_set,
                 row.thumbnail_asset_id,
-                project_id,
+                owner,
                 row.id,
             ),
         )
 
-    def set_examples(self, project_id: str, id: str, asset_ids: list[str]) -> None:
-        """Replace a model's examples."""
-        self._change("DELETE FROM model_example WHERE project_id = ? AND model_id = ?", (project_id, id))
+    def set_examples(self, owner: int, number: int, asset_ids: list[str]) -> None:
+        """Replace a model's examples by live assets."""
+        self._change("DELETE FROM model_example WHERE owner = ? AND model = ?", (owner, number))
         self._change(
-            "INSERT INTO model_example (project_id, model_id, position, asset_id)"
-            " SELECT ?, ?, key, value FROM json_each(?)",
-            (project_id, id, id_list(asset_ids)),
+            "INSERT INTO model_example (owner, model, position, asset)"
+            " SELECT ?, ?, wanted.key, a.number FROM json_each(?) wanted"
+            " CROSS JOIN asset a ON a.owner = ? AND a.id = wanted.value",
+            (owner, number, id_list(asset_ids), owner),
         )
 
-    def trash(self, project_id: str, id: str, now: str) -> None:
+    def trash(self, owner: int, id: str, now: str) -> None:
         """Mark a model."""
         self._change(
-            "UPDATE model SET deleted_at = ?, updated_at = ? WHERE project_id = ? AND id = ?",
-            (now, now, project_id, id),
+            "UPDATE model SET deleted_at = ?, updated_at = ? WHERE owner = ? AND id = ?",
+            (now, now, owner, id),
         )
 
-    def untrash(self, project_id: str, id: str, now: str) -> None:
+    def untrash(self, owner: int, id: str, now: str) -> None:
         """Unmark a model."""
-        self._change(
-            "UPDATE model SET deleted_at = NULL, updated_at = ? WHERE project_id = ? AND id = ?", (now, project_id, id)
-        )
+        self._change("UPDATE model SET deleted_at = NULL, updated_at = ? WHERE owner = ? AND id = ?", (now, owner, id))
 
-    def deleted_at(self, project_id: str, ids: list[str]) -> dict[str, str | None]:
+    def deleted_at(self, owner: int, ids: list[str]) -> dict[str, str | None]:
         """Of those ids that are models, live or not: when each was deleted."""
-        sql = f"SELECT id, deleted_at FROM model WHERE project_id = ? AND id IN {IDS}"
-        return {row[0]: row[1] for row in self._query(sql, (project_id, id_list(ids)))}
+        sql = f"SELECT id, deleted_at FROM model WHERE owner = ? AND id IN {IDS}"
+        return {row[0]: row[1] for row in self._query(sql, (owner, id_list(ids)))}
 
 
 def _row(row: Row) -> FoundModel:
-    lists = (names_of(row[14]), names_of(row[15]), names_of(row[16]))
-    return FoundModel(*(*row[:9], _decode_settings(row[9]), *row[10:14], *lists))
+    lists = (names_of(row[15]), names_of(row[16]), names_of(row[17]))
+    return FoundModel(*(*row[:10], _decode_settings(row[10]), *row[11:15], *lists))

@@ -6,36 +6,36 @@ from pinakes.mlmodels import ModelFilter
 from pinakes.page import Key
 from pinakes.store.dialect import IDS, id_list
 
-Condition = tuple[str, tuple[str, ...]]
+Condition = tuple[str, tuple[str | int, ...]]
 
 
 def statement(
     noun: MemberNoun,
     columns: str,
-    project_id: str,
+    owner: int,
     filter: AssetFilter | ModelFilter,
     cutoff: str,
     after: Key | None,
     conditions: list[Condition],
-    members_of: str | None = None,
-) -> tuple[str, tuple[str, ...]]:
-    """SQL and parameters up to the limit, rows as `x`. `members_of` a collection walks the membership key by id."""
+    members_of: int | None = None,
+) -> tuple[str, tuple[str | int, ...]]:
+    """SQL and parameters up to the limit, rows as `x`. `members_of` a collection walks the membership key, by number."""
     column = "x.deleted_at" if filter.is_deleted else f"x.{filter.sort_by}"
     table, order = f"{noun} x", [column, "x.id"]
-    wanted: list[Condition] = [("x.project_id = ?", (project_id,)), *conditions, *_common(filter, column)]
+    wanted: list[Condition] = [("x.owner = ?", (owner,)), *conditions, *_common(filter, column)]
     wanted.append(("x.deleted_at > ?", (cutoff,)) if filter.is_deleted else ("x.deleted_at IS NULL", ()))
     for number, tag in enumerate(filter.tags):
         table = f"{noun}_tag t{number} CROSS JOIN {table}"
-        same = f"t{number}.project_id = x.project_id AND t{number}.{noun}_id = x.id"
-        wanted.append((f"{same} AND t{number}.project_id = ? AND t{number}.name = ?", (project_id, tag)))
+        same = f"t{number}.owner = x.owner AND t{number}.{noun} = x.number"
+        wanted.append((f"{same} AND t{number}.owner = ? AND t{number}.name = ?", (owner, tag)))
     if members_of is not None:
         table = f"collection_{noun} m CROSS JOIN {table}"
-        same = f"m.project_id = x.project_id AND m.{noun}_id = x.id"
-        wanted.append((f"{same} AND m.project_id = ? AND m.collection_id = ?", (project_id, members_of)))
-        order = [f"m.{noun}_id"] if filter.sort_by == "created_at" else order
+        same = f"m.owner = x.owner AND m.{noun} = x.number"
+        wanted.append((f"{same} AND m.owner = ? AND m.collection = ?", (owner, members_of)))
+        order = [f"m.{noun}"] if filter.sort_by == "created_at" else order
     direction, sign = ("ASC", ">") if filter.is_ascending else ("DESC", "<")
     if after is not None:
-        wanted.append((f"({', '.join(order)}) {sign} ({', '.join('?' * len(order))})", after[-len(order) :]))
+        wanted.append((f"({', '.join(order)}) {sign} ({', '.join('?' * len(order))})", after))
     where = " AND ".join(condition for condition, _ in wanted)
     ordering = ", ".join(f"{name} {direction}" for name in order)
     sql = f"SELECT {columns} FROM {table} WHERE {where} ORDER BY {ordering} LIMIT ?"

@@ -1,5 +1,7 @@
--- Every owned table starts its key with the project, so that a project's rows lie together (and, on a distributed
--- engine, on one shard). Ids sort by creation, so the newest rows of a table share pages. Times are ISO 8601 text.
+-- Every owned table starts its key with the owner, the number of a project, so that a project's rows lie together (and,
+-- on a distributed engine, on one shard). Ids sort by creation, so the newest rows of a table share pages. Memberships,
+-- taggings and examples hold numbers instead of ids: a sixth of the bytes, and twice the speed of bulk changes
+-- (docs/decisions/0003-numbers-inside.md). Times are ISO 8601 text.
 
 CREATE TABLE setting (
     name  TEXT PRIMARY KEY,
@@ -14,7 +16,8 @@ CREATE TABLE team (
 ) WITHOUT ROWID;
 
 CREATE TABLE project (
-    id           TEXT PRIMARY KEY,
+    number       INTEGER PRIMARY KEY,
+    id           TEXT NOT NULL UNIQUE,
     team_id      TEXT NOT NULL,
     name         TEXT NOT NULL,
     description  TEXT,
@@ -22,7 +25,7 @@ CREATE TABLE project (
     created_at   TEXT NOT NULL,
     updated_at   TEXT NOT NULL,
     deleted_at   TEXT
-) WITHOUT ROWID;
+);
 
 CREATE TABLE api_key (
     id          TEXT PRIMARY KEY,
@@ -49,7 +52,8 @@ CREATE TABLE access_grant (
 CREATE INDEX access_grant_of_project ON access_grant (project_id, api_key_id);
 
 CREATE TABLE collection (
-    project_id         TEXT NOT NULL,
+    number             INTEGER PRIMARY KEY,
+    owner              INTEGER NOT NULL,
     id                 TEXT NOT NULL,
     name               TEXT NOT NULL,
     asset_count        INTEGER NOT NULL DEFAULT 0,
@@ -57,17 +61,16 @@ CREATE TABLE collection (
     thumbnail_asset_id TEXT,
     created_at         TEXT NOT NULL,
     updated_at         TEXT NOT NULL,
-    deleted_at         TEXT,
-    PRIMARY KEY (project_id, id)
-) WITHOUT ROWID;
+    deleted_at         TEXT
+);
 
--- Small: lets an asset's `collectionIds` leave out deleted collections without reading the others.
-CREATE INDEX collection_trash ON collection (project_id, id, deleted_at) WHERE deleted_at IS NOT NULL;
-CREATE INDEX collection_thumbnail ON collection (project_id, thumbnail_asset_id) WHERE thumbnail_asset_id IS NOT NULL;
+CREATE UNIQUE INDEX collection_key ON collection (owner, id);
+CREATE INDEX collection_trash ON collection (owner, deleted_at, id) WHERE deleted_at IS NOT NULL;
+CREATE INDEX collection_thumbnail ON collection (owner, thumbnail_asset_id) WHERE thumbnail_asset_id IS NOT NULL;
 
--- Rows are wide, so this is a rowid table with a narrow key: checking that 49 ids exist reads the key alone.
 CREATE TABLE asset (
-    project_id  TEXT NOT NULL,
+    number      INTEGER PRIMARY KEY,
+    owner       INTEGER NOT NULL,
     id          TEXT NOT NULL,
     name        TEXT NOT NULL,
     description TEXT,
@@ -92,16 +95,17 @@ CREATE TABLE asset (
     deleted_at  TEXT
 );
 
-CREATE UNIQUE INDEX asset_key ON asset (project_id, id);
-CREATE INDEX asset_created ON asset (project_id, created_at, id) WHERE deleted_at IS NULL;
-CREATE INDEX asset_updated ON asset (project_id, updated_at, id) WHERE deleted_at IS NULL;
-CREATE INDEX asset_trash ON asset (project_id, deleted_at, id) WHERE deleted_at IS NOT NULL;
-CREATE INDEX asset_parent ON asset (project_id, parent_id, id) WHERE parent_id IS NOT NULL;
-CREATE INDEX asset_root ON asset (project_id, root_id, id) WHERE root_id IS NOT NULL;
-CREATE INDEX asset_model ON asset (project_id, model_id, id) WHERE model_id IS NOT NULL;
+CREATE UNIQUE INDEX asset_key ON asset (owner, id);
+CREATE INDEX asset_created ON asset (owner, created_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX asset_updated ON asset (owner, updated_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX asset_trash ON asset (owner, deleted_at, id) WHERE deleted_at IS NOT NULL;
+CREATE INDEX asset_parent ON asset (owner, parent_id, id) WHERE parent_id IS NOT NULL;
+CREATE INDEX asset_root ON asset (owner, root_id, id) WHERE root_id IS NOT NULL;
+CREATE INDEX asset_model ON asset (owner, model_id, id) WHERE model_id IS NOT NULL;
 
 CREATE TABLE model (
-    project_id         TEXT NOT NULL,
+    number             INTEGER PRIMARY KEY,
+    owner              INTEGER NOT NULL,
     id                 TEXT NOT NULL,
     name               TEXT,
     type               TEXT NOT NULL,
@@ -118,65 +122,65 @@ CREATE TABLE model (
     deleted_at         TEXT
 );
 
-CREATE UNIQUE INDEX model_key ON model (project_id, id);
-CREATE INDEX model_created ON model (project_id, created_at, id) WHERE deleted_at IS NULL;
-CREATE INDEX model_updated ON model (project_id, updated_at, id) WHERE deleted_at IS NULL;
-CREATE INDEX model_trash ON model (project_id, deleted_at, id) WHERE deleted_at IS NOT NULL;
-CREATE INDEX model_thumbnail ON model (project_id, thumbnail_asset_id) WHERE thumbnail_asset_id IS NOT NULL;
+CREATE UNIQUE INDEX model_key ON model (owner, id);
+CREATE INDEX model_created ON model (owner, created_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX model_updated ON model (owner, updated_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX model_trash ON model (owner, deleted_at, id) WHERE deleted_at IS NOT NULL;
+CREATE INDEX model_thumbnail ON model (owner, thumbnail_asset_id) WHERE thumbnail_asset_id IS NOT NULL;
 
 CREATE TABLE model_example (
-    project_id TEXT NOT NULL,
-    model_id   TEXT NOT NULL,
-    position   INTEGER NOT NULL,
-    asset_id   TEXT NOT NULL,
-    PRIMARY KEY (project_id, model_id, position)
+    owner    INTEGER NOT NULL,
+    model    INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    asset    INTEGER NOT NULL,
+    PRIMARY KEY (owner, model, position)
 ) WITHOUT ROWID;
 
-CREATE INDEX model_example_asset ON model_example (project_id, asset_id);
+CREATE INDEX model_example_asset ON model_example (owner, asset);
 
 -- Memberships. The key lists a collection's members newest first; the index lists a member's collections.
 CREATE TABLE collection_asset (
-    project_id    TEXT NOT NULL,
-    collection_id TEXT NOT NULL,
-    asset_id      TEXT NOT NULL,
-    PRIMARY KEY (project_id, collection_id, asset_id)
+    owner      INTEGER NOT NULL,
+    collection INTEGER NOT NULL,
+    asset      INTEGER NOT NULL,
+    PRIMARY KEY (owner, collection, asset)
 ) WITHOUT ROWID;
 
-CREATE INDEX asset_collection ON collection_asset (project_id, asset_id, collection_id);
+CREATE INDEX asset_collection ON collection_asset (owner, asset, collection);
 
 CREATE TABLE collection_model (
-    project_id    TEXT NOT NULL,
-    collection_id TEXT NOT NULL,
-    model_id      TEXT NOT NULL,
-    PRIMARY KEY (project_id, collection_id, model_id)
+    owner      INTEGER NOT NULL,
+    collection INTEGER NOT NULL,
+    model      INTEGER NOT NULL,
+    PRIMARY KEY (owner, collection, model)
 ) WITHOUT ROWID;
 
-CREATE INDEX model_collection ON collection_model (project_id, model_id, collection_id);
+CREATE INDEX model_collection ON collection_model (owner, model, collection);
 
 -- `item_count` counts live assets and models; it changes in the transaction that changes them.
 CREATE TABLE tag (
-    project_id TEXT NOT NULL,
+    owner      INTEGER NOT NULL,
     name       TEXT NOT NULL,
     item_count INTEGER NOT NULL DEFAULT 0,
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
-    PRIMARY KEY (project_id, name)
+    PRIMARY KEY (owner, name)
 ) WITHOUT ROWID;
 
 CREATE TABLE asset_tag (
-    project_id TEXT NOT NULL,
-    asset_id   TEXT NOT NULL,
-    name       TEXT NOT NULL,
-    PRIMARY KEY (project_id, asset_id, name)
+    owner INTEGER NOT NULL,
+    asset INTEGER NOT NULL,
+    name  TEXT NOT NULL,
+    PRIMARY KEY (owner, asset, name)
 ) WITHOUT ROWID;
 
-CREATE INDEX tag_asset ON asset_tag (project_id, name, asset_id);
+CREATE INDEX tag_asset ON asset_tag (owner, name, asset);
 
 CREATE TABLE model_tag (
-    project_id TEXT NOT NULL,
-    model_id   TEXT NOT NULL,
-    name       TEXT NOT NULL,
-    PRIMARY KEY (project_id, model_id, name)
+    owner INTEGER NOT NULL,
+    model INTEGER NOT NULL,
+    name  TEXT NOT NULL,
+    PRIMARY KEY (owner, model, name)
 ) WITHOUT ROWID;
 
-CREATE INDEX tag_model ON model_tag (project_id, name, model_id);
+CREATE INDEX tag_model ON model_tag (owner, name, model);

@@ -205,7 +205,7 @@ def test_every_new_name_is_synced(local: Blobs, folder: Path, monkeypatch: pytes
     fsync = os.fsync
 
     def recording(file: int) -> None:
-        synced.append(Path(os.readlink(f"/proc/self/fd/{file}")))
+        synced.append(Path(f"/proc/self/fd/{file}").readlink())
         fsync(file)
 
     monkeypatch.setattr(os, "fsync", recording)
@@ -245,8 +245,8 @@ def test_a_folder_that_cannot_be_written(blocked: Blobs) -> None:
     assert code_of(lambda: blocked.put(DATA)) == "UNAVAILABLE"
 
 
-def test_a_blocked_says_so(local: Blobs, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(file: int) -> None:
+def test_a_full_disk_says_so(local: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fails)

@@ -1,11 +1,15 @@
 """One image decoded with libvips: its size and its thumbnails. Imported in a child process only."""
 
+import re
+
 import pyvips
 
 from pinakes.media import containers
 from pinakes.media.protocol import Answer, Decoded, Limits, Refused
 
 _MAX_SIDE = 65_535
+# In the words of libvips, libjpeg and libheif.
+_NO_MEMORY = re.compile("out of memory|insufficient memory|memory allocation", re.IGNORECASE)
 _LOADERS = {
     "png": ("VipsForeignLoadPng", pyvips.Image.pngload_buffer),
     "jpeg": ("VipsForeignLoadJpeg", pyvips.Image.jpegload_buffer),
@@ -40,13 +44,13 @@ def decode(format: str, data: bytes, limits: Limits) -> Answer:
         if width * height > limits.max_pixels or max(width, height) > _MAX_SIDE:
             at_most = f"at most {limits.max_pixels:,} in all and {_MAX_SIDE:,} a side are accepted"
             return Refused(f"is {width:,} x {height:,} pixels; {at_most}.")
-        is_on_its_side = image.get_typeof("orientation") and image.get("orientation") >= 5
-        thumbnails = _thumbnails(_load(format, data, **_shrink(format, image, limits)), limits.thumbnail_sizes)
-        return (
-            Decoded(height, width, frames, thumbnails) if is_on_its_side else Decoded(width, height, frames, thumbnails)
-        )
+        if image.get_typeof("orientation") and image.get("orientation") >= 5:  # EXIF: it lies on its side
+            width, height = height, width
+        shrink = _shrink(format, image, max(limits.thumbnail_sizes))
+        thumbnails = _thumbnails(_load(format, data, **shrink) if shrink else image, limits.thumbnail_sizes)
+        return Decoded(width, height, frames, thumbnails)
     except (pyvips.Error, MemoryError) as error:
-        if isinstance(error, MemoryError) or "memory" in str(error).lower():
+        if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
             return Refused(f"needs more than {limits.memory_limit_bytes >> 20:,} MiB of memory to decode.")
         return Refused("is damaged or truncated.")
 
@@ -55,14 +59,12 @@ def _load(format: str, data: bytes, **options: float) -> pyvips.Image:
     return _LOADERS[format][1](data, access="sequential", fail_on="error", **options)
 
 
-def _shrink(format: str, image: pyvips.Image, limits: Limits) -> dict[str, float]:
-    """JPEG and WebP can decode straight to a smaller size, JPEG by 2, 4 or 8; which leaves 2 to shrink well."""
-    factor = max(image.width, image.height) / max(limits.thumbnail_sizes)
-    if format == "jpeg":
-        return {"shrink": next((shrink for shrink in (8, 4, 2) if factor >= 2 * shrink), 1)}
-    if format == "webp" and factor > 1:
-        return {"scale": 1 / factor}
-    return {}
+def _shrink(format: str, image: pyvips.Image, size: int) -> dict[str, float]:
+    """JPEG and WebP can decode straight to a smaller size. JPEG can by 2, 4 or 8: the last 2 is left to do well."""
+    factor = max(image.width, image.height) / size
+    if format == "jpeg" and factor >= 4:
+        return {"shrink": next(shrink for shrink in (8, 4, 2) if factor >= 2 * shrink)}
+    return {"scale": 1 / factor} if format == "webp" and factor > 1 else {}
 
 
 def _thumbnails(image: pyvips.Image, sizes: tuple[int, ...]) -> dict[int, bytes]:

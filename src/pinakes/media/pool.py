@@ -80,14 +80,17 @@ class Child:
         self._files = 0
         command = [sys.executable, "-P", "-m", "pinakes.media.child", msgspec.json.encode(limits).decode()]
         # Unbuffered, so that closing a pipe nobody reads any more has nothing left to write.
-        self._process = subprocess.Popen(  # noqa: S603 - nothing in the command comes from outside
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_ENVIRONMENT, bufsize=0
-        )
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - nothing in the command comes from outside
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_ENVIRONMENT, bufsize=0
+            )
+        except OSError as error:
+            raise _no_decoder() from error
         self._requests = cast(BinaryIO, self._process.stdin)
         self._answers = io.BufferedReader(cast(io.RawIOBase, self._process.stdout))
         if self._talk([], START_LIMIT_S) != READY:
             self.end()
-            raise PinakesError("UNAVAILABLE", "The image decoder does not start; the server's log says why.")
+            raise _no_decoder()
 
     def is_usable(self) -> bool:
         return self._files < FILES_PER_CHILD and not self.was_late and self._process.poll() is None
@@ -126,3 +129,7 @@ class Child:
     def _late(self) -> None:
         self.was_late = True
         self._process.kill()
+
+
+def _no_decoder() -> PinakesError:
+    return PinakesError("UNAVAILABLE", "The image decoder does not start; the server's log says why.")

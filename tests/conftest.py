@@ -1,0 +1,122 @@
+"""What most tests stand on: a real library on disk, somebody who asks, a clock that can be moved, and quick assets."""
+
+import base64
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pinakes import access, assets, ids, projects
+from pinakes.access import Actor, NewApiKey
+from pinakes.assets import Bytes, NewAsset
+from pinakes.config import Config
+from pinakes.library import Library, open_library
+
+ENGINES = ["sqlite"]
+"""Everything below the edges is tested on each of these."""
+
+DAY_MS = 86_400_000
+
+
+class Clock:
+    """The time that the package sees; it stands still unless moved."""
+
+    def __init__(self, ms: int) -> None:
+        self.ms = ms
+
+    def __call__(self) -> int:
+        return self.ms
+
+    def move(self, *, days: float = 0, ms: int = 0) -> None:
+        self.ms += int(days * DAY_MS) + ms
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock(1_700_000_000_000)
+    monkeypatch.setattr(ids, "now_ms", clock)
+    monkeypatch.setattr(ids, "_last_tick", 0)
+    return clock
+
+
+@pytest.fixture(params=ENGINES)
+def config(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
+    """The configuration of a library of its own, on each engine in turn."""
+    return engine_config(request.param, tmp_path)
+
+
+def engine_config(engine: str, folder: Path) -> Config:
+    """A configuration that keeps everything in `folder`, on one of `ENGINES`."""
+    assert engine == "sqlite"
+    return Config(data=str(folder / "data"), busy_timeout_s=1)
+
+
+@pytest.fixture
+def open_with(config: Config) -> Iterator[Callable[[Config], Library]]:
+    """Opens libraries, also several on the same data, and closes them after the test."""
+    opened: list[Library] = []
+
+    def open_one(wanted: Config = config) -> Library:
+        opened.append(open_library(wanted))
+        return opened[-1]
+
+    yield open_one
+    for library in opened:
+        library.close()
+
+
+@pytest.fixture
+def library(open_with: Callable[[Config], Library], config: Config) -> Library:
+    return open_with(config)
+
+
+@pytest.fixture
+def admin(library: Library) -> Actor:
+    """An admin of the only project."""
+    return new_actor(library)
+
+
+@pytest.fixture
+def other(library: Library) -> Actor:
+    """An admin of another project."""
+    return new_actor(library)
+
+
+def new_actor(library: Library, role: str = "admin", project_id: str | None = None) -> Actor:
+    """Whoever holds a new key of a project, a new one unless given."""
+    key = access.create_first_key(
+        library, project_id or projects.create_first(library, "A project"), NewApiKey("A key", role)
+    )
+    return access.authenticate(library, key.id, access.hash_secret(key.secret), None)
+
+
+def make_png(width: int = 2, height: int = 2, grey: int = 128) -> bytes:
+    """A valid PNG, made without a picture library."""
+    rows = (b"\0" + bytes([grey]) * width) * height
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = (_chunk(b"IHDR", header), _chunk(b"IDAT", zlib.compress(rows)), _chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def new_asset(name: str = "a.png", data: bytes | None = None) -> NewAsset:
+    """An upload of a small PNG, or of the bytes given."""
+    return NewAsset(name, base64.b64encode(make_png() if data is None else data).decode())
+
+
+def store_png(library: Library) -> Bytes:
+    """A small PNG stored without being decoded, which takes no child process; it has no thumbnail files."""
+    data = make_png()
+    return Bytes(library.blobs.put(data), len(data), "image", "image/png", "png", 2, 2, 1)
+
+
+def make_assets(library: Library, actor: Actor, n: int, collection_ids: list[str] | None = None) -> list[str]:
+    """The ids of `n` new assets on the same bytes, oldest first."""
+    stored = store_png(library)
+    new = NewAsset("a.png", "", collection_ids=collection_ids or [])
+    return [assets.create(library, actor, new, stored).id for _ in range(n)]

@@ -166,6 +166,7 @@ def create_key(library: Library, actor: Actor, project_id: str, new: NewApiKey) 
 def create_first_key(library: Library, project_id: str, new: NewApiKey) -> ApiKeySecret:
     """A key made on the machine itself (`pinakes key create`), where no actor exists yet."""
     check_role(new.role)
+    errors.check_name("name", new.name)
     with library.store.write() as tx:
         project = tx.projects.find(project_id)
         if project is None:

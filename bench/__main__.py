@@ -20,8 +20,8 @@ SAY = Console(stderr=True, style="dim", highlight=False)
 def main() -> None:
     options = _options()
     require_tools()
-    if options.peers:
-        services.set_up_peers()
+    if options.peers and not services.PEER_PYTHON.exists():
+        sys.exit("The peers are not set up: make bench-peers")
     seconds, rounds = (1, 1) if options.quick else (options.seconds, options.rounds)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         contenders = _prepare(Path(folder), has_peer=services.PEER_PYTHON.exists())
@@ -35,7 +35,9 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--peers", action="store_true", help="set up bench/peers first (needs uv)")
+    parser.add_argument(
+        "--peers", action="store_true", help="stop if bench/peers is not set up; without this, leave the peers out"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, every sample in it")
     parser.add_argument("--quick", action="store_true", help="one round of one second: does it work?")
     parser.add_argument("--rounds", type=int, default=5, help="times each service has its turn (5)")
@@ -52,7 +54,7 @@ def _prepare(folder: Path, has_peer: bool) -> list[Service]:
         answers, refusals = prepare.record(ours), prepare.refusals(ours)
     contenders = [ours, services.bare(_sub(folder, "bare"), ours, answers)]
     if not has_peer:
-        SAY.print("without bench/peers, which is not set up: --peers does it")
+        SAY.print("without the peers, which are not set up: make bench-peers")
         return contenders
     peer = services.idiomatic(_sub(folder, "idiomatic"))
     SAY.print(f"filling {peer.name}")

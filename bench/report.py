@@ -74,13 +74,13 @@ def _ratio(ours: list[Sample], theirs: list[Sample]) -> float:
 
 
 def _setup(samples: Samples, seconds: int) -> dict[str, Any]:
-    versions = {OURS: " ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)}
+    packages = " ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    versions = {OURS: f"python {platform.python_version()} {packages}"}
     if "idiomatic" in samples:
         versions["idiomatic"] = _peer_versions()
     return {
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
-        "python": platform.python_version(),
         "versions": versions,
         "rounds": len(samples[OURS]["get"]),
         "seconds": seconds,
@@ -91,7 +91,10 @@ def _setup(samples: Samples, seconds: int) -> dict[str, Any]:
 
 
 def _peer_versions() -> str:
-    code = "import sys, importlib.metadata as m; print(' '.join(f'{n} {m.version(n)}' for n in sys.argv[1:]))"
+    code = (
+        "import platform, sys, importlib.metadata as m;"
+        "print('python', platform.python_version(), *(f'{n} {m.version(n)}' for n in sys.argv[1:]))"
+    )
     return subprocess.run(
         [PEER_PYTHON, "-c", code, *PEER_PACKAGES], capture_output=True, text=True, check=True
     ).stdout.strip()

@@ -112,15 +112,6 @@ def idiomatic(folder: Path) -> Service:
     return Service("idiomatic", command, folder, environment, PEERS, json.loads(made.stdout))
 
 
-def set_up_peers() -> None:
-    """Give the peers their own environment: their packages are none of ours."""
-    requirements = PEERS / "idiomatic/requirements.txt"
-    subprocess.run(
-        ["uv", "venv", "--quiet", "--allow-existing", "--python", sys.executable, PEERS / ".venv"], check=True
-    )
-    subprocess.run(["uv", "pip", "install", "--quiet", "--python", PEER_PYTHON, "-r", requirements], check=True)
-
-
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

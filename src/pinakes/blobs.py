@@ -101,6 +101,13 @@ class Blobs:
         info = self._info(key)
         return info.size if info else None
 
+    def info(self, sha256: str) -> BlobInfo | None:
+        """Size and age of a blob, without reading it; None when there is none."""
+        return self._info(blob_key(sha256))
+
+    def has_thumbnail(self, sha256: str, size: int) -> bool:
+        return self.size(thumbnail_key(sha256, size)) is not None
+
     def read(self, key: str) -> bytes:
         """All bytes at once; raises NOT_FOUND. Use `stream` for files of unknown size."""
         _check(key)

@@ -44,6 +44,13 @@ class Store(Protocol):
         """A snapshot: everything read inside is of one moment. UNAVAILABLE when the engine does not answer."""
         ...
 
+    def survey(self) -> AbstractContextManager[Tx]:
+        """A connection of its own for reading all there is, in no transaction: `Tx.upkeep.snapshot` makes one.
+
+        What `Tx.upkeep.gather` notes lies on disk and not in memory, and is gone afterwards.
+        """
+        ...
+
     def write(self) -> AbstractContextManager[Tx]:
         """All or nothing, and durable once left without an exception. Inside another `write` it is a savepoint."""
         ...

@@ -55,3 +55,5 @@ def violations() -> Iterator[None]:
         raise PinakesError("UNAVAILABLE", "The disk of the database is full; free some space.") from error
     except (apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError) as error:
         raise PinakesError("UNAVAILABLE", f"The database cannot be read or written: {error}") from error
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise PinakesError("UNAVAILABLE", f"The database file is damaged; restore a backup: {error}") from error

@@ -102,6 +102,16 @@ class SqliteStore:
             return _Snapshot(*self._local.reader)
 
     @contextmanager
+    def survey(self) -> Iterator[Tx]:
+        driver = SqliteDriver(self._connect(_READ_CACHE_KIB))
+        driver.connection.pragma("temp_store", "file")
+        try:
+            with violations():
+                yield Tx(driver)
+        finally:
+            driver.connection.close()
+
+    @contextmanager
     def write(self) -> Iterator[Tx]:
         with self._lock, violations():
             if self._is_writing:

@@ -1,0 +1,111 @@
+"""Statements that find rows which contradict each other. Each yields code, project id, subject and message.
+
+Counting rules: a collection counts its memberships whose asset or model is live, also while the collection itself is in
+the trash; a tag counts the live assets and models that have it.
+"""
+
+# The plans are pinned with CROSS JOIN: from the few to the many, members by number.
+_LIVE_MEMBERS = """
+    (SELECT count(*) FROM collection_{noun} m CROSS JOIN {noun} x
+     WHERE m.owner = c.owner AND m.collection = c.number
+     AND x.number = m.{noun} AND x.owner = m.owner AND x.deleted_at IS NULL)
+"""
+
+_LIVE_TAGGED = """
+    (SELECT count(*) FROM {noun}_tag i CROSS JOIN {noun} x
+     WHERE i.owner = t.owner AND i.name = t.name
+     AND x.number = i.{noun} AND x.owner = i.owner AND x.deleted_at IS NULL)
+"""
+
+
+def _statement(code: str, found: str) -> str:
+    """`found` selects owner, subject and message."""
+    return f"""
+        SELECT '{code}', coalesce(p.id, ''), f.subject, f.message
+        FROM ({found}) f LEFT JOIN project p ON p.number = f.owner
+    """
+
+
+def _member_count(noun: str) -> str:
+    return _statement(
+        f"{noun}-count",
+        f"""
+        SELECT c.owner, c.id AS subject,
+            'the collection states {noun}_count ' || c.stated || ' and has ' || c.counted || ' live' AS message
+        FROM (
+            SELECT owner, id, {noun}_count AS stated, {_LIVE_MEMBERS.format(noun=noun)} AS counted FROM collection c
+        ) c
+        WHERE c.stated <> c.counted
+        """,
+    )
+
+
+_TAG_COUNT = _statement(
+    "tag-count",
+    f"""
+    SELECT t.owner, t.name AS subject,
+        'the tag states item_count ' || t.stated || ' and ' || t.counted || ' live items have it' AS message
+    FROM (
+        SELECT owner, name, item_count AS stated,
+            {_LIVE_TAGGED.format(noun="asset")} + {_LIVE_TAGGED.format(noun="model")} AS counted
+        FROM tag t
+    ) t
+    WHERE t.stated <> t.counted
+    """,
+)
+
+
+def _tag_unknown(noun: str) -> str:
+    return _statement(
+        "tag-count",
+        f"""
+        SELECT DISTINCT i.owner, i.name AS subject, 'items have the tag, but nothing counts them' AS message
+        FROM {noun}_tag i WHERE NOT EXISTS (SELECT 1 FROM tag t WHERE t.owner = i.owner AND t.name = i.name)
+        """,
+    )
+
+
+def _cover(holder: str) -> str:
+    return _statement(
+        "thumbnail-missing-asset",
+        f"""
+        SELECT h.owner, h.id AS subject,
+            'its thumbnail is ' || h.thumbnail_asset_id || ', which does not exist' AS message
+        FROM {holder} h
+        WHERE h.thumbnail_asset_id IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM asset a WHERE a.owner = h.owner AND a.id = h.thumbnail_asset_id)
+        """,
+    )
+
+
+def _dangling(code: str, table: str, noun: str, holder: str) -> str:
+    """Rows of `table` whose `noun` does not exist. `holder` is the column of what they belong to."""
+    name = f"coalesce((SELECT h.id FROM {holder} h WHERE h.number = m.{holder}), '{holder} number ' || m.{holder})"
+    return _statement(
+        code,
+        f"""
+        SELECT m.owner, {name} AS subject,
+            '{table} names {noun} number ' || m.{noun} || ', which does not exist' AS message
+        FROM {table} m
+        WHERE NOT EXISTS (SELECT 1 FROM {noun} x WHERE x.number = m.{noun} AND x.owner = m.owner)
+        """,
+    )
+
+
+CONTRADICTIONS = (
+    _member_count("asset"),
+    _member_count("model"),
+    _TAG_COUNT,
+    _tag_unknown("asset"),
+    _tag_unknown("model"),
+    _cover("collection"),
+    _cover("model"),
+    _dangling("thumbnail-missing-asset", "model_example", "asset", "model"),
+    _dangling("example-without-model", "model_example", "model", "asset"),
+    _dangling("member-without-asset", "collection_asset", "asset", "collection"),
+    _dangling("member-without-model", "collection_model", "model", "collection"),
+    _dangling("member-without-collection", "collection_asset", "collection", "asset"),
+    _dangling("member-without-collection", "collection_model", "collection", "model"),
+    _dangling("tagging-without-item", "asset_tag", "asset", "asset"),
+    _dangling("tagging-without-item", "model_tag", "model", "model"),
+)

@@ -1,0 +1,256 @@
+"""Keeping a library sound: `check` finds what is wrong and changes nothing, `sweep` removes what nobody can reach.
+
+Both work beside a running server, in memory that does not grow with the library.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from pinakes import ids
+from pinakes.errors import PinakesError
+
+if TYPE_CHECKING:
+    from pinakes.blobs import BlobInfo, Blobs
+    from pinakes.library import Library
+    from pinakes.store import Store, Tx
+    from pinakes.store.upkeep import Reference, TrashNoun, Use
+
+Progress = Callable[[int, int], None]
+Rest = Callable[[float], bool]
+T = TypeVar("T")
+
+THUMBNAIL_SIZES = (256, 512, 1024)
+"""What every picture has; the sizes that `media` makes."""
+
+ORPHAN_AGE_MS = 24 * 3600 * 1000
+"""Bytes come before the asset that refers to them; younger bytes may be waiting for theirs."""
+
+HELD_UNTIL = "blobs_held_until"
+"""The setting that a backup renews: until that time no bytes are swept away under it."""
+
+_BATCH = 10_000
+_BLOBS_A_LOOK = 20
+_ROWS = 500
+_DEPENDENTS = 2_000
+_SHOW_EVERY = 100
+_LEAST_PAUSE_S = 0.005
+_NOUNS: tuple[TrashNoun, ...] = ("asset", "model", "collection")
+
+
+class Finding(msgspec.Struct, frozen=True, rename="camel"):
+    """Something wrong: `code` names the rule, `subject` the id, hash or name that breaks it."""
+
+    code: str
+    project_id: str
+    subject: str
+    message: str
+
+
+class SweepReport(msgspec.Struct, frozen=True, rename="camel"):
+    """What a sweep removed for good; `blob_bytes` without thumbnails."""
+
+    assets: int = 0
+    models: int = 0
+    collections: int = 0
+    blobs: int = 0
+    blob_bytes: int = 0
+
+
+def check(library: Library, *, is_quick: bool = False, progress: Progress | None = None) -> list[Finding]:
+    """Compare everything derived with what it derives from. `is_quick` trusts that bytes still have their hash.
+
+    What changes meanwhile is never a finding. `progress` gets how many of how many blobs were looked at.
+    """
+    return check_parts(library.store, library.blobs, is_quick=is_quick, progress=progress)
+
+
+def check_parts(
+    store: Store, blobs: Blobs, *, is_quick: bool = False, progress: Progress | None = None
+) -> list[Finding]:
+    """`check` where there is no library yet. Once the database file itself is damaged, nothing else is looked at."""
+    with store.survey() as tx:
+        damage = [Finding("database", "", "database", message) for message in tx.upkeep.damage(is_quick)]
+        if damage:
+            return damage
+        with tx.upkeep.snapshot():
+            findings = [Finding(*row) for row in tx.upkeep.contradictions()]
+            total = tx.upkeep.gather()
+        findings += _check_references(tx, blobs, is_quick, total, progress or _show_nothing)
+        return findings + _check_orphans(tx, blobs)
+
+
+def _check_references(tx: Tx, blobs: Blobs, is_quick: bool, total: int, progress: Progress) -> Iterator[Finding]:
+    done, after = 0, ""
+    progress(0, total)
+    while batch := tx.upkeep.references(after, _BATCH):
+        suspects = []
+        for reference in batch:
+            if problems(blobs, reference, is_quick):
+                suspects.append(reference)
+            done += 1
+            if done % _SHOW_EVERY == 0 or done == total:
+                progress(done, total)
+        yield from _confirm(tx, blobs, suspects, is_quick)
+        after = batch[-1].sha256
+
+
+def problems(blobs: Blobs, reference: Reference, is_quick: bool) -> dict[str, str]:
+    """What is wrong with bytes that assets refer to, by code."""
+    sha256 = reference.sha256
+    info = blobs.info(sha256)
+    if info is None:
+        return {"blob-missing": "the bytes are missing"}
+    found = {}
+    if not reference.least_size == info.size == reference.most_size:
+        found["blob-size"] = f"{info.size} bytes are stored, the asset states {reference.most_size}"
+    if reference.is_picture and (absent := [size for size in THUMBNAIL_SIZES if not blobs.has_thumbnail(sha256, size)]):
+        found["thumbnail-file-missing"] = f"thumbnails are missing: {', '.join(map(str, absent))}"
+    if not is_quick and not _has_hash(blobs, sha256):
+        found["blob-hash"] = "the bytes were changed: they no longer have this hash"
+    return found
+
+
+def _has_hash(blobs: Blobs, sha256: str) -> bool:
+    try:
+        return blobs.verify(sha256)
+    except PinakesError as error:
+        if error.code != "NOT_FOUND":
+            raise
+        return False  # swept since we saw it, which the second look will tell
+
+
+def _confirm(tx: Tx, blobs: Blobs, suspects: list[Reference], is_quick: bool) -> Iterator[Finding]:
+    """A sweep or an upload may have come between the asset and our look at its bytes.
+
+    The finding holds if the same asset refers to them before and after a second look.
+    """
+    before = tx.upkeep.users([suspect.sha256 for suspect in suspects])
+    second = [(suspect.sha256, problems(blobs, suspect, is_quick)) for suspect in suspects if suspect.sha256 in before]
+    after = tx.upkeep.users([sha256 for sha256, found in second if found])
+    for sha256, found in second:
+        if found and sha256 in after and after[sha256].asset_id == before[sha256].asset_id:
+            yield from (_finding(code, sha256, message, after[sha256]) for code, message in found.items())
+
+
+def _finding(code: str, sha256: str, message: str, use: Use) -> Finding:
+    others = f" (so for {use.count - 1} more with the same bytes)" if use.count > 1 else ""
+    return Finding(code, use.project_id, use.asset_id, f"{message}{others}: {sha256}")
+
+
+def _check_orphans(tx: Tx, blobs: Blobs) -> list[Finding]:
+    findings = []
+    for batch in _old_orphans(tx, blobs):
+        now_used = tx.upkeep.users([info.sha256 for info in batch])
+        # Asked in this order, because an upload makes its bytes young before it refers to them.
+        orphans = [info for info in batch if info.sha256 not in now_used and _is_old(blobs.info(info.sha256))]
+        findings += [
+            Finding("blob-orphan", "", info.sha256, f"no asset refers to these {info.size} bytes") for info in orphans
+        ]
+    return findings
+
+
+def _old_orphans(tx: Tx, blobs: Blobs) -> Iterator[list[BlobInfo]]:
+    """Blobs that no asset referred to when `gather` looked, and that are old, in batches that are not empty."""
+    for batch in _batches((info for info in blobs.all() if _is_old(info)), _BATCH):
+        orphans = set(tx.upkeep.unreferenced([info.sha256 for info in batch]))
+        if orphans:
+            yield [info for info in batch if info.sha256 in orphans]
+
+
+def _is_old(info: BlobInfo | None) -> bool:
+    return info is not None and info.modified_at_ms < ids.now_ms() - ORPHAN_AGE_MS
+
+
+def sweep(library: Library, *, rest: Rest | None = None) -> SweepReport:
+    """Delete for good what has been in the trash for longer than `trash_days`, and old bytes no asset refers to.
+
+    Works in short transactions. `rest` is called between them with the seconds to leave to others, and ends the sweep
+    by answering True.
+    """
+    pause = rest or _sleep
+    rows = dict.fromkeys(_NOUNS, 0)
+    for noun in _NOUNS:
+        for deleted in _sweep_rows(library, noun, pause):
+            rows[noun] += deleted
+    blobs = list(_sweep_blobs(library, pause))
+    return SweepReport(rows["asset"], rows["model"], rows["collection"], len(blobs), sum(blobs))
+
+
+def hold_blobs(library: Library, ms: int) -> None:
+    """Keep sweeps from deleting bytes for some time."""
+    with library.store.write() as tx:
+        tx.upkeep.set_setting(HELD_UNTIL, ids.iso(ids.now_ms() + ms))
+
+
+def _sweep_rows(library: Library, noun: TrashNoun, pause: Rest) -> Iterator[int]:
+    cutoff = library.trash_cutoff()
+    with library.store.read() as tx:
+        owners = tx.upkeep.owners_of_expired(noun, cutoff)
+    for owner in owners:
+        is_more = True
+        while is_more:
+            begun = time.monotonic()
+            with library.store.write() as tx:
+                purge = tx.upkeep.purge(noun, owner, cutoff, _ROWS, _DEPENDENTS)
+            yield purge.deleted
+            is_more = purge.found > 0 and not _leave(pause, begun)
+
+
+def _sweep_blobs(library: Library, pause: Rest) -> Iterator[int]:
+    """The sizes of the blobs it deletes."""
+    if pause(0):
+        return
+    with library.store.survey() as survey:
+        with survey.upkeep.snapshot():
+            survey.upkeep.gather()
+            newest = survey.upkeep.newest_asset()
+        for orphans in _old_orphans(survey, library.blobs):
+            for batch in _batches(orphans, _BLOBS_A_LOOK):
+                begun = time.monotonic()
+                deleted = _delete_orphans(library, batch, newest)
+                yield from deleted or []
+                if deleted is None or _leave(pause, begun):
+                    return
+
+
+def _delete_orphans(library: Library, orphans: list[BlobInfo], newest: int) -> list[int] | None:
+    """None when a backup holds the blobs. Inside a transaction, so that nobody refers to them between look and act."""
+    with library.store.write() as tx:
+        if tx.upkeep.setting(HELD_UNTIL, "") > ids.now():
+            return None
+        used = tx.upkeep.referenced_since(newest, [info.sha256 for info in orphans])
+        return [info.size for info in orphans if info.sha256 not in used and _delete_if_old(library, info.sha256)]
+
+
+def _delete_if_old(library: Library, sha256: str) -> bool:
+    """An upload of the same bytes makes them young again, and its asset may be on the way."""
+    if not _is_old(library.blobs.info(sha256)):
+        return False
+    library.blobs.delete(sha256)
+    return True
+
+
+def _leave(pause: Rest, begun: float) -> bool:
+    """Leave the writer to others for as long as it was ours."""
+    return pause(max(time.monotonic() - begun, _LEAST_PAUSE_S))
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _show_nothing(_done: int, _total: int) -> None:
+    return
+
+
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False

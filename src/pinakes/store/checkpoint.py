@@ -2,6 +2,7 @@
 
 A second thread copies the log into the database while writes go on; on its own it would never catch up under load. So
 when it has done the bulk, the writer copies the small rest between two commits, after which SQLite starts the log anew.
+While a reader needs the log as it is, it grows, and after every `_RETRY_BYTES` both try again.
 """
 
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Callable
 import apsw
 
 _START_BYTES = 8 << 20
+_RETRY_BYTES = 1 << 20
 _WAIT_BYTES = 40 << 20
 
 
@@ -19,12 +21,13 @@ class Checkpointer:
     def __init__(self, writer: apsw.Connection, connect: Callable[[], apsw.Connection]) -> None:
         self._writer = writer
         self._page_bytes = int(writer.pragma("page_size"))
-        self._connect = connect
+        self._second = connect()
         self._start = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
         self._is_bulk_done = False
         self._is_closing = False
+        self._due_bytes = _START_BYTES
         self.log_bytes = 0
         writer.set_wal_hook(self._on_commit)
         self._thread = threading.Thread(target=self._run, name="checkpoint", daemon=True)
@@ -35,43 +38,49 @@ class Checkpointer:
         return apsw.SQLITE_OK
 
     def after_commit(self) -> None:
-        """Called by the writer between transactions."""
+        """Called by the writer between transactions. Raises nothing: the commit before it stands."""
         if self.log_bytes < _START_BYTES:
+            self._due_bytes = _START_BYTES  # the log was started anew
+        if self.log_bytes < self._due_bytes:
             return
         if self._idle.is_set() and not self._is_bulk_done:
             self._idle.clear()
             self._start.set()
-        if self.log_bytes > _WAIT_BYTES:
+        if self.log_bytes > self._due_bytes + _WAIT_BYTES:
             self._idle.wait()
         if self._is_bulk_done:
             self._is_bulk_done = False
+            self._due_bytes = self.log_bytes + _RETRY_BYTES
             _checkpoint(self._writer)
 
     def _run(self) -> None:
-        connection = self._connect()
         while True:
             self._start.wait()
             self._start.clear()
             if self._is_closing:
-                connection.close()
+                self._second.close()
                 return
-            _checkpoint(connection)
+            _checkpoint(self._second)
             self._is_bulk_done = True
             self._idle.set()
 
     def close(self) -> None:
-        """End the thread and empty the log."""
+        """End the thread and empty the log; a second time nothing."""
+        if self._is_closing:
+            return
         self._is_closing = True
         self._start.set()
         self._thread.join()
-        try:
-            self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        except apsw.BusyError:
-            return  # another process reads: it, or the next one to close, empties the log
+        _checkpoint(self._writer, apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
-def _checkpoint(connection: apsw.Connection) -> None:
+def _checkpoint(connection: apsw.Connection, mode: int = apsw.SQLITE_CHECKPOINT_PASSIVE) -> None:
+    """One that fails loses nothing, because the log keeps what it holds: the next tries again, or the next to open.
+
+    Busy means that another process reads or is at it; the others are a disk that is full or failing, of which the next
+    commit that needs it tells.
+    """
     try:
-        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-    except apsw.BusyError:
-        return  # another process is at it; the next commit looks again
+        connection.wal_checkpoint(mode=mode)
+    except (apsw.BusyError, apsw.LockedError, apsw.FullError, apsw.IOError):
+        return

@@ -23,6 +23,7 @@ class GroupCommit:
     def __init__(self, run_batch: RunBatch) -> None:
         self._run_batch = run_batch
         self._waiting: deque[Item] = deque()
+        self._door = threading.Lock()
         self._wake = threading.Semaphore(0)
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -30,28 +31,34 @@ class GroupCommit:
 
     def submit(self, verb: Callable[[], Any], token: Any, done: Done) -> None:
         """UNAVAILABLE when far too many verbs wait already, or the store is closing."""
-        if self._is_closing or len(self._waiting) >= _MOST_WAITING:
-            raise PinakesError("UNAVAILABLE", "Too many writes are waiting; try again shortly.")
-        self._waiting.append((verb, token, done))
+        with self._door:  # a verb is either in before the door closes, and answered, or refused
+            if self._is_closing or len(self._waiting) >= _MOST_WAITING:
+                raise PinakesError("UNAVAILABLE", "Too many writes are waiting; try again shortly.")
+            self._waiting.append((verb, token, done))
         self._wake.release()
 
     def _run(self) -> None:
         while True:
             self._wake.acquire()
-            if not self._waiting:
-                if self._is_closing:
-                    return
-                continue  # an earlier batch took the item this wake-up was for
-            self._commit()
+            if self._waiting:
+                self._commit()
+            elif self._is_closing:
+                return
+            # else an earlier batch took the item this wake-up was for
 
     def _commit(self) -> None:
         items: list[Item] = []
         try:
             outcomes = self._run_batch(self._take(items))
         except BaseException as error:  # noqa: BLE001 - the commit failed, nothing is stored: each must hear so
+            if not items:  # the transaction did not even begin, and all have waited for that
+                items = [self._waiting.popleft() for _ in range(len(self._waiting))]
             outcomes = [(None, error)] * len(items)
-        for done in {item[2] for item in items}:
-            done([(item[1], *outcome) for item, outcome in zip(items, outcomes, strict=True) if item[2] is done])
+        answers: dict[Done, list[tuple[Any, Any, BaseException | None]]] = {}
+        for (_, token, done), outcome in zip(items, outcomes, strict=True):
+            answers.setdefault(done, []).append((token, *outcome))
+        for done, answer in answers.items():
+            _call(done, answer)
 
     def _take(self, items: list[Item]) -> Iterator[Callable[[], Any]]:
         """Verbs as long as some wait, but not for so long that the first in the batch waits much for its answer."""
@@ -63,6 +70,17 @@ class GroupCommit:
 
     def close(self) -> None:
         """Finish what is queued, then end the thread."""
-        self._is_closing = True
+        with self._door:
+            self._is_closing = True
         self._wake.release()
         self._thread.join()
+
+
+def _call(done: Done, answer: list[tuple[Any, Any, BaseException | None]]) -> None:
+    """An error of whoever is told must not end the thread that all others wait for: it is reported as a thread's."""
+    try:
+        done(answer)
+    except BaseException as error:  # noqa: BLE001 - reported, whatever it is
+        threading.excepthook(
+            threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread()))
+        )

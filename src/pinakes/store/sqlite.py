@@ -44,20 +44,26 @@ class SqliteDriver:
 class _Snapshot:
     """`with store.read() as tx`. A class and not a generator: it costs a third, and every request passes here."""
 
-    __slots__ = ("_execute", "_tx")
+    __slots__ = ("_connection", "_execute", "_tx")
 
     def __init__(self, driver: SqliteDriver, tx: Tx) -> None:
+        self._connection = driver.connection
         self._execute = driver.execute
         self._tx = tx
 
     def __enter__(self) -> Tx:
-        self._execute("BEGIN")
+        try:
+            self._execute("BEGIN")
+        except apsw.Error:
+            with violations():
+                raise
         return self._tx
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._execute("COMMIT")
+        if error is None or self._connection.in_transaction:  # SQLite ends it itself after some errors
+            self._execute("COMMIT")
         if isinstance(error, apsw.Error):
             with violations():
                 raise error
@@ -70,13 +76,14 @@ class SqliteStore:
         self._path = path
         self._busy_timeout_ms = int(busy_timeout_s * 1000)
         self._local = threading.local()
-        self._drivers: list[SqliteDriver] = []
+        self._readers: dict[threading.Thread, SqliteDriver] = {}
+        self._readers_lock = threading.Lock()
+        self._ended_statements = 0
         self._lock = threading.RLock()
         self._is_writing = False
         connection = self._connect(_WRITE_CACHE_KIB)
         _require_schema(connection, path)
         self._writer = SqliteDriver(connection)
-        self._drivers.append(self._writer)
         self._write_tx = Tx(self._writer)
         self._checkpointer = Checkpointer(connection, lambda: self._connect(1024))
         self._group = GroupCommit(self._batch)
@@ -96,10 +103,20 @@ class SqliteStore:
         try:
             return _Snapshot(*self._local.reader)
         except AttributeError:
-            driver = SqliteDriver(self._connect(_READ_CACHE_KIB))
-            self._drivers.append(driver)
+            driver = self._add_reader()
             self._local.reader = (driver, Tx(driver))
             return _Snapshot(*self._local.reader)
+
+    def _add_reader(self) -> SqliteDriver:
+        """A connection for this thread; those of threads that have ended are closed."""
+        driver = SqliteDriver(self._connect(_READ_CACHE_KIB))
+        with self._readers_lock:
+            for thread in [thread for thread in self._readers if not thread.is_alive()]:
+                ended = self._readers.pop(thread)
+                self._ended_statements += ended.count
+                ended.connection.close()
+            self._readers[threading.current_thread()] = driver
+        return driver
 
     @contextmanager
     def survey(self) -> Iterator[Tx]:
@@ -151,12 +168,14 @@ class SqliteStore:
         execute("RELEASE verb")
 
     def _batch(self, verbs: Iterator[Callable[[], Any]]) -> list[tuple[Any, BaseException | None]]:
-        """Run verbs, each in its savepoint, and commit them together."""
+        """Run verbs, each in a savepoint of its own, and commit them together."""
         outcomes: list[tuple[Any, BaseException | None]] = []
         with self._lock, violations(), self._transaction():
             for verb in verbs:
                 try:
-                    outcomes.append((verb(), None))
+                    with self._savepoint():
+                        result = verb()
+                    outcomes.append((result, None))
                 except BaseException as error:  # handed to whoever asked for this verb; the others go on
                     if not self._writer.connection.in_transaction:
                         raise  # SQLite gave up the whole transaction: nothing of the batch is stored
@@ -167,7 +186,8 @@ class SqliteStore:
         self._group.submit(verb, token, done)
 
     def statements(self) -> int:
-        return sum(driver.count for driver in self._drivers)
+        with self._readers_lock:
+            return self._ended_statements + self._writer.count + sum(one.count for one in self._readers.values())
 
     def log_bytes(self) -> int:
         return self._checkpointer.log_bytes
@@ -184,9 +204,11 @@ class SqliteStore:
 
     def close(self) -> None:
         self._group.close()
-        self._checkpointer.close()
-        for driver in self._drivers:
-            driver.connection.close()
+        with self._lock, self._readers_lock:
+            for reader in self._readers.values():
+                reader.connection.close()
+            self._checkpointer.close()
+            self._writer.connection.close()
 
 
 def create_or_upgrade(path: Path) -> list[str]:

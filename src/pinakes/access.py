@@ -13,12 +13,13 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import msgspec
 
-from pinakes import errors, ids
+from pinakes import errors, ids, text
 from pinakes.errors import PinakesError
+from pinakes.text import Name
 
 if TYPE_CHECKING:
     from pinakes.library import Library
@@ -39,6 +40,9 @@ ROLES: dict[str, frozenset[str]] = {
 _SCOPE_LIST = re.compile(r"[a-z][a-z-]*\.[a-z][a-z-]*(;[a-z][a-z-]*\.[a-z][a-z-]*)*;?")
 
 
+Role = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": f"^(admin|editor|reader|{_SCOPE_LIST.pattern})$"})]
+
+
 class Actor(msgspec.Struct, frozen=True):
     """A key, acting in one project, whose number is `owner`. Links made for it begin with `origin` (or nothing)."""
 
@@ -52,8 +56,8 @@ class Actor(msgspec.Struct, frozen=True):
 class NewApiKey(msgspec.Struct, frozen=True, rename="camel"):
     """What a new key is called and may do."""
 
-    name: str = "API key"
-    role: str = "editor"
+    name: Name = "API key"
+    role: Role = "editor"
 
 
 class ApiKey(msgspec.Struct, frozen=True, rename="camel"):
@@ -153,7 +157,7 @@ def authenticate(library: Library, key_id: str, secret_hash: bytes, project_id: 
 def create_key(library: Library, actor: Actor, project_id: str, new: NewApiKey) -> ApiKeySecret:
     """A new key of a project the actor administers; its secret is in the answer and nowhere else."""
     check_role(new.role)
-    errors.check_name("name", new.name)
+    text.check_name("name", new.name)
     with library.store.write() as tx:
         project = tx.projects.get(actor.key_id, project_id)
         if project is None or "keys.write" not in scopes_of(project.role):
@@ -166,7 +170,7 @@ def create_key(library: Library, actor: Actor, project_id: str, new: NewApiKey) 
 def create_first_key(library: Library, project_id: str, new: NewApiKey) -> ApiKeySecret:
     """A key made on the machine itself (`pinakes key create`), where no actor exists yet."""
     check_role(new.role)
-    errors.check_name("name", new.name)
+    text.check_name("name", new.name)
     with library.store.write() as tx:
         project = tx.projects.find(project_id)
         if project is None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from pinakes import collections, errors, ids, page, tags
+from pinakes import collections, errors, ids, page, tags, text
 from pinakes.access import Actor, needs, scopes_of
 from pinakes.asset_types import UPLOADED_AS
 from pinakes.collections import Thumbnail
@@ -22,6 +22,7 @@ from pinakes.errors import PinakesError
 from pinakes.links import asset_path
 from pinakes.page import Key, Page
 from pinakes.tags import TagChange, TagReport
+from pinakes.text import Name, Prose
 
 if TYPE_CHECKING:
     from pinakes.library import Library
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 Kind = Literal["3d", "audio", "document", "image", "image-hdr", "json", "text", "video"]
 MOST_DELETED = 100
 MOST_BULK = 200
-MAX_DESCRIPTION = 100_000
 THUMBNAIL_SIZE = 512
 """Pixels of the longer side of the linked thumbnail; `size=256` and `size=1024` on the link give the others."""
 
@@ -89,7 +89,7 @@ class Asset(msgspec.Struct, frozen=True, rename="camel"):
 class NewAsset(msgspec.Struct, frozen=True, rename="camel"):
     """An upload. `image` is base64 or a data URL of any kind of file. `model_id` is the model that made it."""
 
-    name: str
+    name: Name
     image: str
     parent_id: str | None = None
     hide: bool = False
@@ -100,8 +100,8 @@ class NewAsset(msgspec.Struct, frozen=True, rename="camel"):
 class AssetPatch(msgspec.Struct, frozen=True):
     """What `update` changes; absent fields stay."""
 
-    name: str | UnsetType = UNSET
-    description: str | UnsetType = UNSET
+    name: Name | UnsetType = UNSET
+    description: Prose | UnsetType = UNSET
 
 
 class AssetFilter(msgspec.Struct, frozen=True):
@@ -133,6 +133,15 @@ class Bytes(msgspec.Struct, frozen=True):
     width: int | None
     height: int | None
     frames: int
+
+
+class Located(msgspec.Struct, frozen=True):
+    """An asset's bytes, as a link to them needs it."""
+
+    sha256: str
+    size: int
+    mime_type: str
+    name: str
 
 
 class SkippedAsset(msgspec.Struct, frozen=True, rename="camel"):
@@ -185,7 +194,7 @@ def store_bytes(library: Library, actor: Actor, new: NewAsset) -> Bytes:  # noqa
     BAD_REQUEST naming `name` or `image` for anything that cannot be an asset. Bytes whose asset is then not created
     stay behind unreferenced until they are swept.
     """
-    errors.check_name("name", new.name)
+    text.check_name("name", new.name)
     data, declared = _decode(new.image)
     if len(data) > library.config.max_upload_bytes:
         limit = library.config.max_upload_bytes
@@ -254,6 +263,15 @@ def get(library: Library, actor: Actor, id: str) -> Asset:
     return show(library, actor, row)
 
 
+def locate(library: Library, project_id: str, id: str) -> Located:
+    """Where a live asset's bytes are, or NOT_FOUND. For whoever holds a signed link: the link is the permission."""
+    with library.store.read() as tx:
+        found = tx.assets.locate(project_id, id)
+    if found is None:
+        raise errors.not_found("asset", id)
+    return found
+
+
 @needs("assets.read")
 def get_bulk(library: Library, actor: Actor, wanted: list[str]) -> list[Asset]:
     """Up to 200 assets in the order asked for; unknown ids are left out. One statement."""
@@ -281,9 +299,9 @@ def get_page(
 def update(library: Library, actor: Actor, id: str, patch: AssetPatch) -> Asset:
     """Change name or description. NOT_FOUND when unknown or in the trash."""
     if patch.name is not UNSET:
-        errors.check_name("name", patch.name)
+        text.check_name("name", patch.name)
     if patch.description is not UNSET:
-        check_description("description", patch.description)
+        text.check_prose("description", patch.description)
     with library.store.write() as tx:
         row = _found(tx, actor.owner, id)
         row = msgspec.structs.replace(
@@ -358,13 +376,6 @@ def restore(library: Library, actor: Actor, wanted: list[str]) -> RestoreReport:
         restored = [id for id in unique if _is_restorable(deleted_at, id, cutoff)]
         _recount(tx, actor.owner, tx.assets.untrash(actor.owner, restored, now), 1, now)
     return RestoreReport(restored, skipped)
-
-
-def check_description(field: str, text: str) -> None:
-    """BAD_REQUEST for text that is too long or cannot be stored."""
-    if len(text) > MAX_DESCRIPTION:
-        raise errors.bad_request(field, f"must have at most {MAX_DESCRIPTION} characters, got {len(text)}")
-    errors.check_text(field, text)
 
 
 def _is_restorable(deleted_at: dict[str, str | None], id: str, cutoff: str) -> bool:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from pinakes import errors, ids, page
+from pinakes import errors, ids, page, text
 from pinakes.access import Actor, needs
 from pinakes.errors import PinakesError
 from pinakes.links import asset_path
 from pinakes.page import Page
+from pinakes.text import Name
 
 if TYPE_CHECKING:
     from pinakes.library import Library
@@ -52,13 +53,13 @@ class Collection(msgspec.Struct, frozen=True, rename="camel"):
 class NewCollection(msgspec.Struct, frozen=True):
     """What `create` takes."""
 
-    name: str
+    name: Name
 
 
 class CollectionPatch(msgspec.Struct, frozen=True):
     """What `update` changes: absent fields stay, a null thumbnail is unset."""
 
-    name: str | msgspec.UnsetType = msgspec.UNSET
+    name: Name | msgspec.UnsetType = msgspec.UNSET
     thumbnail: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
@@ -92,7 +93,7 @@ class FoundCollection(msgspec.Struct, frozen=True):
 @needs("collections.write")
 def create(library: Library, actor: Actor, new: NewCollection) -> Collection:
     """An empty collection. Names need not be unique. BAD_REQUEST for an empty name."""
-    errors.check_name("name", new.name)
+    text.check_name("name", new.name)
     now = ids.now()
     row = FoundCollection(0, ids.new("col"), new.name, 0, 0, None, now, now)
     with library.store.write() as tx:
@@ -128,7 +129,7 @@ def update(library: Library, actor: Actor, id: str, patch: CollectionPatch, etag
     NOT_FOUND for an unknown collection or thumbnail asset. The thumbnail may be any live asset of the project.
     """
     if patch.name is not msgspec.UNSET:
-        errors.check_name("name", patch.name)
+        text.check_name("name", patch.name)
     with library.store.write() as tx:
         row = _found(tx, actor, id, etag)
         name = row.name if patch.name is msgspec.UNSET else patch.name

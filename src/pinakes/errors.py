@@ -17,12 +17,11 @@ Code = Literal[
     "PRECONDITION_REQUIRED",
     "PAYLOAD_TOO_LARGE",
     "UNSUPPORTED_MEDIA_TYPE",
+    "RANGE_NOT_SATISFIABLE",
     "TOO_MANY_REQUESTS",
     "INTERNAL",
     "UNAVAILABLE",
 ]
-
-MAX_NAME = 1024
 
 CODES: tuple[Code, ...] = get_args(Code)
 
@@ -45,18 +44,3 @@ def bad_request(field: str, message: str, **details: Any) -> PinakesError:
 def not_found(noun: str, id: str) -> PinakesError:
     """Unknown, deleted, or another project's: the three read the same."""
     return PinakesError("NOT_FOUND", f"There is no {noun} {id!r} in this project.", missing=[id])
-
-
-def check_name(field: str, name: str) -> None:
-    """Names are kept byte for byte, so only what no client can mean is refused. Raises BAD_REQUEST."""
-    if not name.strip():
-        raise bad_request(field, "must not be empty or only white space")
-    if len(name) > MAX_NAME:
-        raise bad_request(field, f"must have at most {MAX_NAME} characters, got {len(name)}")
-    check_text(field, name)
-
-
-def check_text(field: str, text: str) -> None:
-    """A NUL cannot be stored by every engine. Raises BAD_REQUEST."""
-    if "\0" in text:
-        raise bad_request(field, "must not contain the character U+0000")

@@ -30,6 +30,12 @@ class Library(msgspec.Struct, frozen=True):
         """What was deleted at or before this time is gone for good."""
         return ids.iso(ids.now_ms() - self.config.trash_days * _DAY_MS)
 
+    def ready(self) -> None:
+        """UNAVAILABLE unless the store and the blobs answer."""
+        with self.store.read() as tx:
+            tx.upkeep.ready()
+        self.blobs.ready()
+
     def close(self) -> None:
         """Finish queued writes and let go of files and processes."""
         self.store.close()

@@ -6,12 +6,12 @@ The trash works as for assets: hidden and uncounted at once, restored with tags 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from pinakes import assets, collections, errors, ids, page, tags
+from pinakes import assets, collections, errors, ids, page, tags, text
 from pinakes.access import Actor, needs
 from pinakes.assets import Asset
 from pinakes.collections import Thumbnail
@@ -19,6 +19,7 @@ from pinakes.errors import PinakesError
 from pinakes.model_types import Concept, ModelSettings, ModelStatus, ModelType, TrainingParameters
 from pinakes.page import Key, Page
 from pinakes.tags import TagChange, TagReport
+from pinakes.text import Name, Prose
 
 if TYPE_CHECKING:
     from pinakes.library import Library
@@ -28,37 +29,8 @@ MOST_BULK = 200
 MOST_EXAMPLES = 100
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+ModelId = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": f"^{_ID.pattern}$"})]
 _MENTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-class MLModel(msgspec.Struct, frozen=True, rename="camel"):
-    """A model as it is sent."""
-
-    id: str
-    owner_id: str
-    author_id: str
-    type: ModelType
-    status: ModelStatus
-    privacy: str
-    custom: bool
-    source: Literal["civitai", "huggingface", "other", "scenario"]
-    capabilities: list[str]
-    tags: list[str]
-    collection_ids: list[str]
-    example_asset_ids: list[str]
-    training_images_number: int
-    created_at: str
-    updated_at: str
-    name: str | UnsetType = UNSET
-    short_description: str | UnsetType = UNSET
-    thumbnail: Thumbnail | UnsetType = UNSET
-    parent_model_id: str | UnsetType = UNSET
-    concepts: list[Concept] | UnsetType = UNSET
-    epoch: str | UnsetType = UNSET
-    negative_prompt_embedding: str | UnsetType = UNSET
-    parameters: TrainingParameters | UnsetType = UNSET
-    prompt_embedding: str | UnsetType = UNSET
-    deleted_at: str | UnsetType = UNSET
 
 
 class MinimalModel(msgspec.Struct, frozen=True):
@@ -70,13 +42,39 @@ class MinimalModel(msgspec.Struct, frozen=True):
     name: str | UnsetType = UNSET
 
 
+class MLModel(MinimalModel, frozen=True, kw_only=True, rename="camel"):
+    """A model as it is sent."""
+
+    owner_id: str
+    author_id: str
+    status: ModelStatus
+    custom: bool
+    source: Literal["civitai", "huggingface", "other", "scenario"]
+    capabilities: list[str]
+    tags: list[str]
+    collection_ids: list[str]
+    example_asset_ids: list[str]
+    training_images_number: int
+    created_at: str
+    updated_at: str
+    short_description: str | UnsetType = UNSET
+    thumbnail: Thumbnail | UnsetType = UNSET
+    parent_model_id: str | UnsetType = UNSET
+    concepts: list[Concept] | UnsetType = UNSET
+    epoch: str | UnsetType = UNSET
+    negative_prompt_embedding: str | UnsetType = UNSET
+    parameters: TrainingParameters | UnsetType = UNSET
+    prompt_embedding: str | UnsetType = UNSET
+    deleted_at: str | UnsetType = UNSET
+
+
 class NewModel(msgspec.Struct, frozen=True, rename="camel"):
     """What `create` takes. `id` keeps a foreign one, such as `flux.1-dev`; without it the model gets its own."""
 
-    id: str | UnsetType = UNSET
-    name: str | UnsetType = UNSET
+    id: ModelId | UnsetType = UNSET
+    name: Name | UnsetType = UNSET
     type: ModelType = "custom"
-    short_description: str | UnsetType = UNSET
+    short_description: Prose | UnsetType = UNSET
     collection_ids: list[str] = []
     concepts: list[Concept] | UnsetType = UNSET
 
@@ -311,7 +309,7 @@ def get_description(library: Library, actor: Actor, id: str) -> Description:
 @needs("models.write")
 def update_description(library: Library, actor: Actor, id: str, value: str) -> Description:
     """Replace the markdown."""
-    assets.check_description("description", value)
+    text.check_prose("description", value)
     with library.store.write() as tx:
         _touch(tx, actor, msgspec.structs.replace(_found(tx, actor, id), description=value))
         return _describe(library, actor, tx, value)
@@ -416,9 +414,9 @@ def _sort_key(row: FoundModel, filter: ModelFilter) -> Key:
 
 def _check_names(name: str | UnsetType, short_description: str | UnsetType) -> None:
     if name is not UNSET:
-        errors.check_name("name", name)
+        text.check_name("name", name)
     if short_description is not UNSET:
-        assets.check_description("shortDescription", short_description)
+        text.check_prose("shortDescription", short_description)
 
 
 def _or_none(value: str | UnsetType) -> str | None:

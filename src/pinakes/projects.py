@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from pinakes import errors, ids, page
+from pinakes import errors, ids, page, text
 from pinakes.access import Actor, ApiKey, needs, scopes_of
 from pinakes.page import Page
+from pinakes.text import Name, Prose
 
 if TYPE_CHECKING:
     from pinakes.library import Library
@@ -34,15 +35,15 @@ class Project(msgspec.Struct, frozen=True, rename="camel"):
 class NewProject(msgspec.Struct, frozen=True, rename="camel"):
     """What `create` takes."""
 
-    name: str
+    name: Name
     privacy_mode: bool = False
 
 
 class ProjectPatch(msgspec.Struct, frozen=True, rename="camel"):
     """What `update` changes; absent fields stay."""
 
-    name: str | msgspec.UnsetType = msgspec.UNSET
-    description: str | msgspec.UnsetType = msgspec.UNSET
+    name: Name | msgspec.UnsetType = msgspec.UNSET
+    description: Prose | msgspec.UnsetType = msgspec.UNSET
     privacy_mode: bool | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -124,7 +125,7 @@ class TeamCounts(msgspec.Struct, frozen=True):
 @needs("projects.write")
 def create(library: Library, actor: Actor, new: NewProject) -> Project:
     """A new project in the actor's team; the actor's key becomes its admin, so that somebody is."""
-    errors.check_name("name", new.name)
+    text.check_name("name", new.name)
     now = ids.now()
     with library.store.write() as tx:
         own = tx.projects.find(actor.project_id)
@@ -163,9 +164,9 @@ def get_page(
 def update(library: Library, actor: Actor, id: str, patch: ProjectPatch) -> Project:
     """Change what the patch names. NOT_FOUND unless the actor administers the project."""
     if patch.name is not msgspec.UNSET:
-        errors.check_name("name", patch.name)
+        text.check_name("name", patch.name)
     if patch.description is not msgspec.UNSET:
-        errors.check_text("description", patch.description)
+        text.check_prose("description", patch.description)
     with library.store.write() as tx:
         row = _administered(tx.projects.get(actor.key_id, id), id)
         changes = {name: value for name, value in msgspec.structs.asdict(patch).items() if value is not msgspec.UNSET}
@@ -212,7 +213,7 @@ def count_team(library: Library, actor: Actor, id: str) -> TeamCounts:
 
 def create_first(library: Library, name: str) -> str:
     """A project made on the machine itself, where no actor exists yet, and the team with the first; its id."""
-    errors.check_name("name", name)
+    text.check_name("name", name)
     now = ids.now()
     with library.store.write() as tx:
         team_id = tx.projects.any_team()

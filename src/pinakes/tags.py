@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+from msgspec import Meta
 
-from pinakes import errors, ids, page
+from pinakes import errors, ids, page, text
 from pinakes.access import Actor, needs
 from pinakes.collections import MemberNoun
 from pinakes.page import Page
+from pinakes.text import TagName
 
 if TYPE_CHECKING:
     from pinakes.library import Library
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
 
 MOST_TAGS = 100
 """Tags in one change."""
-MAX_TAG = 256
-"""Characters in a tag."""
 
 
 class Tag(msgspec.Struct, frozen=True, rename="camel"):
@@ -34,8 +34,8 @@ class Tag(msgspec.Struct, frozen=True, rename="camel"):
 class TagChange(msgspec.Struct, frozen=True):
     """Tags to add to and delete from one thing. Strict: adding a present tag or deleting a missing one is an error."""
 
-    add: list[str] = []
-    delete: list[str] = []
+    add: Annotated[list[TagName], Meta(max_length=MOST_TAGS)] = []
+    delete: Annotated[list[TagName], Meta(max_length=MOST_TAGS)] = []
     strict: bool = True
 
 
@@ -78,7 +78,5 @@ def _checked(field: str, names: list[str]) -> list[str]:
     if len(names) > MOST_TAGS:
         raise errors.bad_request(field, f"expected at most {MOST_TAGS} tags, got {len(names)}")
     for name in names:
-        errors.check_name(field, name)
-        if len(name) > MAX_TAG:
-            raise errors.bad_request(field, f"a tag has at most {MAX_TAG} characters")
+        text.check_name(field, name, text.MAX_TAG)
     return list(dict.fromkeys(names))

@@ -1,6 +1,6 @@
 """SQL of assets."""
 
-from pinakes.assets import AssetFilter, Bytes, FoundAsset
+from pinakes.assets import AssetFilter, Bytes, FoundAsset, Located
 from pinakes.page import Key
 from pinakes.store import pages
 from pinakes.store.dialect import IDS, Driver, Row, id_list, names_of
@@ -32,6 +32,15 @@ class AssetSql:
         sql = f"SELECT {_COLUMNS} FROM asset x WHERE x.owner = ? AND x.id = ? AND x.deleted_at IS NULL"
         rows = self._query(sql, (owner, id))
         return _row(rows[0]) if rows else None
+
+    def locate(self, project_id: str, id: str) -> Located | None:
+        """The bytes of a live asset in a live project."""
+        rows = self._query(
+            "SELECT x.sha256, x.size, x.mime_type, x.name FROM project p JOIN asset x ON x.owner = p.number"
+            " WHERE p.id = ? AND p.deleted_at IS NULL AND x.id = ? AND x.deleted_at IS NULL",
+            (project_id, id),
+        )
+        return Located(*rows[0]) if rows else None
 
     def find_many(self, owner: int, ids: list[str]) -> list[FoundAsset]:
         """Live assets among the ids, in no order."""

@@ -1,0 +1,178 @@
+"""The ASGI application: finds the route, the actor and the verb, and turns the outcome into an answer.
+
+Written against ASGI itself. Starlette's request, response and routing objects cost about half of a small read
+(docs/decisions/0004-plain-asgi-core.md); its middleware, and everything else around the hot path, is used as it is.
+"""
+
+import itertools
+import secrets
+import time
+from typing import Any
+
+import msgspec
+from starlette.middleware.cors import CORSMiddleware
+
+from pinakes import access
+from pinakes.access import Actor
+from pinakes.api import assets, collections, files, mlmodels, projects, tags
+from pinakes.api.authorization import credentials, project_of
+from pinakes.api.call import Call, Writes
+from pinakes.api.http import (
+    JSON,
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    check_json,
+    encode,
+    error_answer,
+    parse_body,
+    parse_query,
+    read_body,
+)
+from pinakes.api.limits import RateLimit
+from pinakes.api.observe import Observer
+from pinakes.api.pages import Pages
+from pinakes.api.routes import Route, Router, allowed, wrong_method
+from pinakes.errors import PinakesError
+from pinakes.library import Library
+from pinakes.worker import Worker
+
+ROUTES: list[Route] = [
+    *collections.routes.all,
+    *assets.routes.all,
+    *mlmodels.routes.all,
+    *tags.routes.all,
+    *projects.routes.all,
+]
+PREFIX = "/v1"
+
+_BASE64_GROWTH = 1.4
+
+
+def build(library: Library) -> Any:
+    """The application for a library, with CORS when origins are configured."""
+    app: Any = App(library)
+    origins = library.config.cors_origins
+    if origins:
+        app = CORSMiddleware(
+            app,
+            allow_origins=list(origins),
+            allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"],
+            allow_headers=["*"],
+            expose_headers=["ETag", "Retry-After", "X-Trace-Id"],
+            max_age=86400,
+        )
+    return app
+
+
+class App:
+    """One library over HTTP."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._router = Router(ROUTES)
+        self._observer = Observer(library)
+        self._pages = Pages(library, ROUTES, self._observer)
+        self._limit = RateLimit(library.config.rate_limit)
+        self._public_url = library.config.public_url.rstrip("/")
+        self._worker = Worker(library)
+        self._writes: Writes
+        self._traces = itertools.count()
+        self._trace_prefix = secrets.token_hex(6)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self._writes = Writes(self._library)
+        self._worker.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self._worker.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        trace_id = f"{self._trace_prefix}{next(self._traces):010x}"
+        method, name, is_head = scope["method"], "", scope["method"] == "HEAD"
+        headers: Headers
+        try:
+            path = scope["raw_path"].decode("latin-1")
+            if path.startswith(PREFIX):
+                name, status, headers, body = await self._call(path[len(PREFIX) :], method, scope, receive)
+            elif path.startswith("/files/"):
+                name = "/files"
+                status = await self._file(path, scope, send, is_head)
+                self._observer.saw(method, name, status, started, trace_id)
+                return
+            else:
+                name, status, headers, body = await self._pages.answer(path, method, dict(scope["headers"]))
+        except Exception as error:  # noqa: BLE001 - whatever happens, the client gets an answer in the one shape
+            status, headers, body = error_answer(self._observer.as_ours(error, trace_id), trace_id)
+        headers.append((b"x-trace-id", trace_id.encode()))
+        if status == 304:
+            body = b""
+        else:
+            headers.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if is_head else body})
+        self._observer.saw(method, name, status, started, trace_id)
+
+    async def _call(self, path: str, method: str, scope: Scope, receive: Receive) -> tuple[str, int, Headers, bytes]:
+        found = self._router.find(path)
+        if found is None:
+            raise PinakesError(
+                "NOT_FOUND", f"There is nothing at {PREFIX}{path}; GET /openapi.json lists what there is."
+            )
+        methods, params = found
+        route = methods.get("GET" if method == "HEAD" else method)
+        if route is None:
+            if method == "OPTIONS":
+                return path, 200, [JSON, (b"allow", allowed(methods).encode())], b"{}"
+            raise wrong_method(methods, method)
+        headers = dict(scope["headers"])
+        actor = self._actor(scope, headers, route)
+        query = parse_query(route.query, scope["query_string"])
+        body = await self._body(route, receive, headers)
+        call = Call(self._library, self._writes, actor, params, query, body, headers)
+        answer = await route.handler(call)
+        return route.path, call.reply_status, [JSON, *call.reply_headers], encode(answer)
+
+    def _actor(self, scope: Scope, headers: dict[bytes, bytes], route: Route) -> Actor:
+        """Who calls, once it is sure that they may: before anything of the request is looked at but its project."""
+        key_id, secret_hash = credentials(headers.get(b"authorization", b""))
+        project_id = project_of(scope["query_string"])
+        origin = self._public_url or f"{scope['scheme']}://{headers.get(b'host', b'').decode('latin-1')}"
+        actor = access.authenticate(self._library, key_id, secret_hash, project_id, origin)
+        self._limit.take(key_id)
+        if route.scope not in actor.scopes:
+            access.require(actor, route.scope)
+        return actor
+
+    async def _body(self, route: Route, receive: Receive, headers: dict[bytes, bytes]) -> msgspec.Struct | None:
+        if route.decoder is None:
+            return None
+        config = self._library.config
+        limit = int(config.max_upload_bytes * _BASE64_GROWTH) + 65536 if route.is_upload else config.max_body_bytes
+        raw = await read_body(receive, headers, limit)
+        if not raw.strip() and not route.needs_body:
+            raw = b"{}"
+        elif raw:
+            check_json(headers)
+        body: msgspec.Struct = parse_body(route.decoder, raw)
+        return body
+
+    async def _file(self, path: str, scope: Scope, send: Send, is_head: bool) -> int:
+        params = path.split("/")[2:]
+        if len(params) != 3:
+            raise PinakesError("NOT_FOUND", f"There is nothing at {path}.")
+        if scope["method"] not in ("GET", "HEAD"):
+            allow = [(b"allow", b"GET, HEAD")]
+            raise PinakesError("METHOD_NOT_ALLOWED", "Files take GET and HEAD.", _headers=allow)
+        file = files.find(self._library, path, params, scope["query_string"])
+        return await files.send_file(self._library, file, dict(scope["headers"]), send, is_head)

@@ -1,0 +1,95 @@
+"""One request on its way to a verb."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pinakes.access import Actor
+
+if TYPE_CHECKING:
+    from pinakes.api.http import Headers
+    from pinakes.library import Library
+
+Q = TypeVar("Q")
+B = TypeVar("B")
+T = TypeVar("T")
+
+
+class Writes:
+    """Hands verbs to the store's writer, and their outcomes back to the event loop, one wake-up for each commit."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._loop = asyncio.get_running_loop()
+        self._done = self._deliver
+
+    async def run(self, verb: Callable[[], T]) -> T:
+        """The verb's result, once it is durable."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._library.store.submit(verb, future, self._done)
+        return await future
+
+    def _deliver(self, outcomes: list[tuple[Any, Any, BaseException | None]]) -> None:
+        self._loop.call_soon_threadsafe(_settle, outcomes)
+
+
+def _settle(outcomes: list[tuple[Any, Any, BaseException | None]]) -> None:
+    for future, result, error in outcomes:
+        if future.done():
+            continue  # the client went away; what it asked for is done all the same
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+
+class Call(Generic[Q, B]):
+    """Everything a handler needs: who, path parameters, query, body; and how to call a verb."""
+
+    __slots__ = ("actor", "body", "headers", "library", "params", "query", "reply_headers", "reply_status", "writes")
+
+    def __init__(
+        self,
+        library: Library,
+        writes: Writes,
+        actor: Actor,
+        params: list[str],
+        query: Q,
+        body: B,
+        headers: dict[bytes, bytes],
+    ) -> None:
+        self.library = library
+        self.writes = writes
+        self.actor = actor
+        self.params = params
+        self.query = query
+        self.body = body
+        self.headers = headers
+        self.reply_headers: Headers = []
+        self.reply_status = 200
+
+    def read(self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """A bounded read, here and now: on the embedded engine a keyed read costs a tenth of a thread hop."""
+        return verb(self.library, self.actor, *args, **kwargs)
+
+    async def scan(self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Anything that may take long, in a thread."""
+        return await asyncio.to_thread(verb, self.library, self.actor, *args, **kwargs)
+
+    async def write(self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """A change, answered once it is durable."""
+        return await self.writes.run(partial(verb, self.library, self.actor, *args, **kwargs))
+
+    @property
+    def is_repeat(self) -> bool:
+        """Whether the SDK says that this is a further try of a request whose answer it did not get."""
+        return self.headers.get(b"x-stainless-retry-count", b"0") not in (b"0", b"")
+
+    @property
+    def if_match(self) -> str | None:
+        """The condition of a change, if the client made one."""
+        value = self.headers.get(b"if-match")
+        return None if value is None else value.decode("latin-1").strip()

@@ -1,0 +1,96 @@
+"""What an operator sees: structured logs, metrics, and which errors are ours."""
+
+import logging
+import sys
+import time
+from typing import Any
+
+import msgspec
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from pinakes.config import Config
+from pinakes.errors import PinakesError
+from pinakes.library import Library
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+
+
+def configure_logs(config: Config) -> None:
+    """Logs go to standard error: lines for people on a terminal, else one JSON object a line."""
+    is_console = config.log_format == "console" or (config.log_format == "auto" and sys.stderr.isatty())
+    renderer: list[Any] = (
+        [structlog.dev.ConsoleRenderer()] if is_console else [_flat_error, structlog.processors.JSONRenderer(_dumps)]
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[config.log_level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr)
+        if is_console
+        else structlog.BytesLoggerFactory(sys.stderr.buffer),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _flat_error(logger: Any, name: str, event: Any) -> Any:
+    return structlog.processors.format_exc_info(logger, name, event) if "exc_info" in event else event
+
+
+def _dumps(event: Any, **_: Any) -> bytes:
+    return msgspec.json.encode(event, enc_hook=str)
+
+
+class Observer:
+    """Counts and logs each request. Metrics are per route, never per id, so their number is bounded."""
+
+    def __init__(self, library: Library) -> None:
+        self._log = structlog.get_logger("http")
+        self._has_access_log = library.config.access_log
+        self._registry = CollectorRegistry()
+        self._seconds = Histogram(
+            "pinakes_request_seconds", "Time to answer.", ["method", "route"], buckets=_SECONDS, registry=self._registry
+        )
+        self._requests = Counter(
+            "pinakes_requests", "Answers sent.", ["method", "route", "status"], registry=self._registry
+        )
+        self._known: dict[tuple[str, str, int], tuple[Any, Any]] = {}
+        statements = Gauge("pinakes_sql_statements", "SQL statements run so far.", registry=self._registry)
+        statements.set_function(library.store.statements)
+        log_bytes = Gauge("pinakes_log_bytes", "Size of the write-ahead log.", registry=self._registry)
+        log_bytes.set_function(library.store.log_bytes)
+
+    def saw(self, method: str, route: str, status: int, started: float, trace_id: str) -> None:
+        """One request answered."""
+        seconds = time.perf_counter() - started
+        found = self._known.get((method, route, status)) or self._meters(method, route, status)
+        found[0].observe(seconds)
+        found[1].inc()
+        if self._has_access_log:
+            self._log.info(
+                "request", method=method, route=route, status=status, ms=round(seconds * 1000, 2), trace_id=trace_id
+            )
+
+    def _meters(self, method: str, route: str, status: int) -> tuple[Any, Any]:
+        method = method if method in {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} else "other"
+        meters = (self._seconds.labels(method, route), self._requests.labels(method, route, str(status)))
+        if len(self._known) < 1000:
+            self._known[(method, route, status)] = meters
+        return meters
+
+    def as_ours(self, error: Exception, trace_id: str) -> PinakesError:
+        """The error as the client may see it. What is not ours is a bug: logged whole, told by its trace id alone."""
+        if isinstance(error, PinakesError):
+            if error.code == "UNAVAILABLE":
+                self._log.warning("unavailable", reason=error.message, trace_id=trace_id)
+            return error
+        self._log.error("bug", exc_info=error, trace_id=trace_id)
+        return PinakesError("INTERNAL", f"The server failed; its log tells why under trace id {trace_id}.")
+
+    def metrics(self) -> bytes:
+        """All metrics in the Prometheus text format."""
+        return generate_latest(self._registry)

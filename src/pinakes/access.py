@@ -171,6 +171,7 @@ def create_first_key(library: Library, project_id: str, new: NewApiKey) -> ApiKe
     """A key made on the machine itself (`pinakes key create`), where no actor exists yet."""
     check_role(new.role)
     text.check_name("name", new.name)
+    text.check_name("name", new.name)
     with library.store.write() as tx:
         project = tx.projects.find(project_id)
         if project is None:
@@ -179,6 +180,19 @@ def create_first_key(library: Library, project_id: str, new: NewApiKey) -> ApiKe
         key = msgspec.structs.replace(key, author_id=key.id)
         tx.access.insert_key(key, hash_secret(secret))
     return _with_secret(key, secret, project.team_id)
+
+
+def get_all_keys(library: Library, project_ids: list[str]) -> list[ApiKey]:
+    """The live keys of projects, oldest first, for whoever is on the machine itself."""
+    with library.store.read() as tx:
+        return tx.access.keys_of(project_ids)
+
+
+def revoke_first_key(library: Library, project_ids: list[str], key_id: str) -> None:
+    """End a key of any of the projects, for whoever is on the machine itself. NOT_FOUND when there is no such key."""
+    with library.store.write() as tx:
+        if not any(tx.access.revoke_key(id, key_id, ids.now()) for id in project_ids):
+            raise PinakesError("NOT_FOUND", f"There is no live API key {key_id!r}.", missing=[key_id])
 
 
 @needs("keys.write")

@@ -48,9 +48,9 @@ def open_library(config: Config, *, create: bool = True) -> Library:
     UNAVAILABLE when there is none and `create` is false, when it was written by another version, or cannot be opened.
     """
     path = config.database_path
-    if not is_created(path):
-        if not create:
-            raise PinakesError("UNAVAILABLE", f"There is no library in {path.parent}; `pinakes serve` makes one.")
+    if not create:
+        _require_created(path)
+    elif not is_created(path):
         _make_folder(Path(config.data))
         _make_folder(path.parent)
         create_or_upgrade(path)
@@ -64,6 +64,17 @@ def open_library(config: Config, *, create: bool = True) -> Library:
     return Library(
         config, store, open_blobs(config.blobs_url), media, Links(_link_secret(store), config.link_lifetime_s)
     )
+
+
+def upgrade(config: Config) -> list[str]:
+    """Bring a library's database to the newest schema; which migrations ran. UNAVAILABLE when there is none."""
+    _require_created(config.database_path)
+    return create_or_upgrade(config.database_path)
+
+
+def _require_created(path: Path) -> None:
+    if not is_created(path):
+        raise PinakesError("UNAVAILABLE", f"There is no library in {path.parent}; `pinakes serve` makes one.")
 
 
 def _make_folder(path: Path) -> None:

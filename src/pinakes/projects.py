@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from pinakes import errors, ids, page, text
-from pinakes.access import Actor, ApiKey, needs, scopes_of
+from pinakes import access, errors, ids, page, text
+from pinakes.access import Actor, ApiKey, ApiKeySecret, NewApiKey, needs, scopes_of
 from pinakes.page import Page
 from pinakes.text import Name, Prose
 
@@ -223,6 +223,35 @@ def create_first(library: Library, name: str) -> str:
         row = FoundProject(0, ids.new("proj"), team_id, name, None, False, now, now, "admin")
         tx.projects.insert(row)
     return row.id
+
+
+def get_all(library: Library) -> list[FoundProject]:
+    """Every live project, oldest first, for whoever is on the machine itself."""
+    with library.store.read() as tx:
+        return tx.projects.all()
+
+
+def find_first(library: Library, named: str | None) -> FoundProject | None:
+    """The project of that id or name, for whoever is on the machine itself; the oldest when none is named.
+
+    BAD_REQUEST when several have the name.
+    """
+    rows = get_all(library)
+    if named is None:
+        return rows[0] if rows else None
+    found = [row for row in rows if row.id == named] or [row for row in rows if row.name == named]
+    if len(found) > 1:
+        all_ids = ", ".join(row.id for row in found)
+        raise errors.bad_request("project", f"{len(found)} projects are called {named!r}; give an id: {all_ids}")
+    return found[0] if found else None
+
+
+def create_first_key(library: Library, named: str | None, new: NewApiKey) -> ApiKeySecret:
+    """A key made on the machine itself, of the project of that id or name, which is created if there is none."""
+    with library.store.write():
+        project = find_first(library, named)
+        project_id = project.id if project else create_first(library, named or "default")
+        return access.create_first_key(library, project_id, new)
 
 
 _MOST_PROJECTS = 10_000

@@ -1,0 +1,1 @@
+"""Whole libraries on their way in and out."""

@@ -1,0 +1,190 @@
+"""A library as one file, made while it is served: an uncompressed tar that any tool can read.
+
+`pinakes.db` comes first, then `blobs/…` and `thumbnails/…` under the keys of `pinakes.blobs`, and last `manifest.json`,
+without which a file is cut short. Members whose name does not hold their hash have it in the PAX record
+`PINAKES.sha256`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import msgspec
+
+from pinakes import __version__, ids, upkeep
+from pinakes.blobs import CHUNK, Blobs, blob_key, thumbnail_key
+from pinakes.errors import PinakesError, bad_request
+from pinakes.store.sqlite import SqliteStore
+from pinakes.upkeep import THUMBNAIL_SIZES, Progress
+
+if TYPE_CHECKING:
+    from pinakes.library import Library
+    from pinakes.store.upkeep import Reference
+
+DATABASE = "pinakes.db"
+MANIFEST = "manifest.json"
+HASH_RECORD = "PINAKES.sha256"
+FORMAT = "pinakes-backup-1"
+
+_HOLD_MS = 600_000
+_RENEW_S = 60.0
+_BATCH = 1_000
+
+
+class Manifest(msgspec.Struct, frozen=True, rename="camel"):
+    """`members` counts those before the manifest; `absent` are hashes of bytes that were missing or damaged already."""
+
+    format: str
+    version: str
+    created_at: str
+    members: int
+    absent: list[str]
+
+
+class BackupReport(msgspec.Struct, frozen=True, rename="camel"):
+    """What went into `file`. `absent` did not: bytes that the library itself has lost, by hash."""
+
+    file: str
+    size: int
+    blobs: int
+    thumbnails: int
+    absent: list[str]
+
+
+def backup(library: Library, file: Path, progress: Progress | None = None) -> BackupReport:
+    """Write a library to a new file while others read and write it; `progress` gets blobs done and blobs to do.
+
+    BAD_REQUEST when the file exists or its folder does not, UNAVAILABLE when it cannot be written; then none is left.
+    """
+    if file.exists():
+        raise bad_request("FILE", f"{str(file)!r} exists; a backup overwrites nothing")
+    if not file.parent.is_dir():
+        raise bad_request("FILE", f"there is no folder {str(file.parent)!r}")
+    part = file.with_name(file.name + ".part")
+    try:
+        with tempfile.TemporaryDirectory(prefix=".pinakes-backup-", dir=file.parent) as folder:
+            report = _write(library, file, part, Path(folder, DATABASE), progress or _show_nothing)
+        part.rename(file)
+        _sync_folder(file.parent)
+    except OSError as error:
+        raise PinakesError("UNAVAILABLE", f"The backup cannot be written: {error}") from error
+    finally:
+        with suppress(FileNotFoundError):
+            part.unlink()
+    return report
+
+
+def _write(library: Library, file: Path, part: Path, copy: Path, progress: Progress) -> BackupReport:
+    upkeep.hold_blobs(library, _HOLD_MS)
+    copy.touch(0o600)
+    library.store.backup(str(copy))
+    part.touch(0o600)  # it holds what signs links
+    with part.open("wb") as out:
+        with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            _add_database(archive, copy)
+            blobs, thumbnails, absent = _add_blobs(archive, library, copy, progress)
+            manifest = Manifest(FORMAT, __version__, ids.now(), 1 + blobs + thumbnails, absent)
+            _add(archive, MANIFEST, msgspec.json.encode(manifest))
+        out.flush()
+        os.fsync(out.fileno())
+        return BackupReport(str(file), out.tell(), blobs, thumbnails, absent)
+
+
+def _add_blobs(
+    archive: tarfile.TarFile, library: Library, copy: Path, progress: Progress
+) -> tuple[int, int, list[str]]:
+    """How many blobs and thumbnails went in, and which blobs could not."""
+    blobs, thumbnails, absent = 0, 0, []
+    for done, total, reference in _references(library, copy):
+        data = _read(library.blobs, blob_key(reference.sha256))
+        if data is None or hashlib.sha256(data).hexdigest() != reference.sha256:
+            absent.append(reference.sha256)
+        else:
+            _add(archive, blob_key(reference.sha256), data)
+            blobs += 1
+        thumbnails += _add_thumbnails(archive, library.blobs, reference)
+        progress(done, total)
+    return blobs, thumbnails, absent
+
+
+def _references(library: Library, copy: Path) -> Iterator[tuple[int, int, Reference]]:
+    """What the copy refers to. Keeps renewing the hold on the blobs, so that none is swept away before it is read."""
+    done, after, held_at = 0, "", time.monotonic()
+    with closing(SqliteStore(copy)) as store, store.survey() as tx:
+        total = tx.upkeep.gather()
+        while batch := tx.upkeep.references(after, _BATCH):
+            for reference in batch:
+                if time.monotonic() - held_at > _RENEW_S:
+                    upkeep.hold_blobs(library, _HOLD_MS)
+                    held_at = time.monotonic()
+                done += 1
+                yield done, total, reference
+            after = batch[-1].sha256
+
+
+def _add_thumbnails(archive: tarfile.TarFile, blobs: Blobs, reference: Reference) -> int:
+    added = 0
+    for size in THUMBNAIL_SIZES if reference.is_picture else ():
+        key = thumbnail_key(reference.sha256, size)
+        if (data := _read(blobs, key)) is not None:
+            _add(archive, key, data, hashlib.sha256(data).hexdigest())
+            added += 1
+    return added
+
+
+def _read(blobs: Blobs, key: str) -> bytes | None:
+    try:
+        return blobs.read(key)
+    except PinakesError as error:
+        if error.code != "NOT_FOUND":
+            raise
+        return None
+
+
+def _add_database(archive: tarfile.TarFile, path: Path) -> None:
+    with path.open("rb") as source:
+        sha256 = hashlib.file_digest(source, "sha256").hexdigest()
+        source.seek(0)
+        archive.addfile(_member(DATABASE, path.stat().st_size, sha256), source)
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes, sha256: str | None = None) -> None:
+    archive.addfile(_member(name, len(data), sha256), io.BytesIO(data))
+
+
+def _member(name: str, size: int, sha256: str | None) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size, info.mtime, info.mode = size, ids.now_ms() // 1000, 0o600
+    if sha256 is not None:
+        info.pax_headers = {HASH_RECORD: sha256}
+    return info
+
+
+def copy_hashed(source: BinaryIO, target: BinaryIO) -> str:
+    """Copy all of a file; the hash of what was copied."""
+    digest = hashlib.sha256()
+    while chunk := source.read(CHUNK):
+        digest.update(chunk)
+        target.write(chunk)
+    return digest.hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _show_nothing(_done: int, _total: int) -> None:
+    return

@@ -1,0 +1,194 @@
+"""A backup back into an empty data folder: all of it or nothing. The archive is taken for hostile.
+
+Everything is unpacked into a folder within the data folder and checked there. The database file moves last: until it
+has, there is no library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import apsw
+import msgspec
+
+from pinakes import upkeep
+from pinakes.blobs import Blobs, open_blobs
+from pinakes.config import Config
+from pinakes.errors import PinakesError, bad_request
+from pinakes.store.sqlite import SqliteStore, create_or_upgrade, is_created
+from pinakes.transfer.backup import DATABASE, FORMAT, HASH_RECORD, MANIFEST, Manifest, copy_hashed
+from pinakes.upkeep import Finding, Progress
+
+_STAGING = ".restoring"
+# What a new volume or a careful admin may have put there before.
+_MAY_BE_THERE = {_STAGING, "pinakes.toml", "lost+found"}
+# All that reading a broken or hostile tar has been seen to raise, beside running out of memory for a size it claims.
+_UNREADABLE = (tarfile.TarError, ValueError, EOFError, OverflowError, MemoryError)
+
+
+class RestoreReport(msgspec.Struct, frozen=True, rename="camel"):
+    """What was restored. `findings` are of the quick check at the end: what was wrong when the backup was made."""
+
+    blobs: int
+    thumbnails: int
+    findings: list[Finding]
+
+
+def restore(file: Path, config: Config, progress: Progress | None = None) -> RestoreReport:
+    """Make the library of a backup in the data folder; `progress` gets the bytes of the file that were read, and all.
+
+    BAD_REQUEST, with nothing left behind, for a data folder that is not empty and for a file that is no whole backup.
+    """
+    data = Path(config.data)
+    _require_empty(config, data)
+    is_new = not data.exists()
+    staging = data / _STAGING
+    try:
+        shutil.rmtree(staging, ignore_errors=True)  # of a restore that was killed
+        staging.mkdir(parents=True, mode=0o700)
+        report = _unpack(file, config, staging, progress or (lambda _done, _total: None))
+        _move(staging, data)
+    except BaseException as error:
+        shutil.rmtree(staging, ignore_errors=True)
+        if is_new:
+            with suppress(OSError):
+                data.rmdir()
+        if isinstance(error, OSError):
+            raise PinakesError("UNAVAILABLE", f"The backup cannot be restored: {error}") from error
+        raise
+    return report
+
+
+def _require_empty(config: Config, data: Path) -> None:
+    if config.database_url:
+        raise bad_request("database_url", "a backup is restored into a data folder; leave this setting empty")
+    if not data.exists():
+        return
+    if not data.is_dir():
+        raise bad_request("data", f"{str(data)!r} is not a folder")
+    if found := sorted({path.name for path in data.iterdir()} - _MAY_BE_THERE):
+        raise bad_request("data", f"{str(data)!r} is not empty: it holds {found[0]!r}")
+
+
+def _unpack(file: Path, config: Config, staging: Path, progress: Progress) -> RestoreReport:
+    database, blobs = staging / DATABASE, open_blobs(config.blob_url or (staging / "blobs").absolute().as_uri())
+    counts = {"blobs": 0, "thumbnails": 0}
+    with _open(file) as source:
+        members = _members(source, progress)
+        for info, content in members:
+            if info.name == MANIFEST:
+                manifest = _read_manifest(content.read(), 1 + sum(counts.values()))
+                break
+            if database.exists() == (info.name == DATABASE):
+                raise _damaged(f"{info.name!r} is not where it belongs")
+            if info.name == DATABASE:
+                _unpack_database(info, content, database)
+            else:
+                counts[_unpack_bytes(info, content, blobs)] += 1
+        else:
+            raise _damaged("it ends before its manifest")
+        if next(members, None) is not None:
+            raise _damaged("it goes on after its manifest")
+    findings = _check(database, blobs)
+    if sum(finding.code == "blob-missing" for finding in findings) > len(manifest.absent):
+        raise _damaged("files are missing in it")
+    return RestoreReport(counts["blobs"], counts["thumbnails"], findings)
+
+
+def _open(file: Path) -> BinaryIO:
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise bad_request("FILE", f"cannot read {str(file)!r}: {error.strerror}") from error
+
+
+def _members(source: BinaryIO, progress: Progress) -> Iterator[tuple[tarfile.TarInfo, BinaryIO]]:
+    """Plain files with names that were not there yet, and what they hold."""
+    size, seen = os.fstat(source.fileno()).st_size, set()
+    try:
+        with tarfile.open(fileobj=source, mode="r:") as archive:
+            for info in archive:
+                if info.type != tarfile.REGTYPE or info.sparse is not None:
+                    raise _damaged(f"{info.name!r} is not a plain file")
+                if info.name in seen:
+                    raise _damaged(f"{info.name!r} is in it twice")
+                if info.size < 0 or info.offset_data + info.size > size:
+                    raise _damaged("it is cut short")
+                seen.add(info.name)
+                yield info, archive.extractfile(info)  # type: ignore[misc]  # a plain file has contents
+                progress(info.offset_data + info.size, size)
+    except _UNREADABLE as error:
+        raise _damaged(str(error)) from error
+
+
+def _unpack_database(info: tarfile.TarInfo, content: BinaryIO, path: Path) -> None:
+    with path.open("xb") as target:
+        if copy_hashed(content, target) != info.pax_headers.get(HASH_RECORD):
+            raise _damaged("the database does not have its hash")
+        target.flush()
+        os.fsync(target.fileno())
+
+
+def _unpack_bytes(info: tarfile.TarInfo, content: BinaryIO, blobs: Blobs) -> str:
+    """Store a blob or a thumbnail; which of them it is. `Blobs.write` refuses any name that is not exactly a key."""
+    data = content.read()
+    kind, _, rest = info.name.partition("/")
+    expected = rest.rpartition("/")[2] if kind == "blobs" else info.pax_headers.get(HASH_RECORD)
+    if hashlib.sha256(data).hexdigest() != expected:
+        raise _damaged(f"{info.name!r} does not have its hash")
+    try:
+        blobs.write(info.name, data)
+    except PinakesError as error:
+        if error.code == "BAD_REQUEST":
+            raise _damaged(f"{info.name!r} is no name that a backup holds") from error
+        raise
+    return kind
+
+
+def _read_manifest(data: bytes, members: int) -> Manifest:
+    try:
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise _damaged(f"its manifest cannot be read: {error}") from error
+    if manifest.format != FORMAT:
+        raise _damaged(f"its format is {manifest.format!r}, this version reads {FORMAT!r}")
+    if manifest.members != members:
+        raise _damaged(f"its manifest states {manifest.members} files, it holds {members}")
+    return manifest
+
+
+def _check(database: Path, blobs: Blobs) -> list[Finding]:
+    if not database.exists() or not is_created(database):
+        raise _damaged("its database is empty")
+    try:
+        create_or_upgrade(database)
+        with closing(SqliteStore(database)) as store:
+            findings = upkeep.check_parts(store, blobs, is_quick=True)
+    except apsw.Error as error:
+        raise _damaged(f"its database is not one of ours: {error}") from error
+    if any(finding.code == "database" for finding in findings):
+        raise _damaged(f"its database is damaged: {findings[0].message}")
+    return findings
+
+
+def _move(staging: Path, data: Path) -> None:
+    if (staging / "blobs").exists():
+        (staging / "blobs").rename(data / "blobs")
+    (staging / DATABASE).rename(data / DATABASE)
+    descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    staging.rmdir()
+
+
+def _damaged(what: str) -> PinakesError:
+    return bad_request("FILE", f"this is not a whole backup: {what}")

@@ -9,15 +9,19 @@ from pathlib import Path
 import pytest
 
 from pinakes import access, assets, ids, projects
-from pinakes.access import Actor, NewApiKey
+from pinakes.access import Actor, ApiKeySecret, NewApiKey
 from pinakes.assets import Bytes, NewAsset
+from pinakes.blobs import thumbnail_key
 from pinakes.config import Config
 from pinakes.library import Library, open_library
+from pinakes.media import THUMBNAIL_SIZES
 
 ENGINES = ["sqlite"]
 """Everything below the edges is tested on each of these."""
 
 DAY_MS = 86_400_000
+WEBP = base64.b64decode("UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA==")
+"""One transparent pixel."""
 
 
 class Clock:
@@ -86,10 +90,18 @@ def other(library: Library) -> Actor:
 
 def new_actor(library: Library, role: str = "admin", project_id: str | None = None) -> Actor:
     """Whoever holds a new key of a project, a new one unless given."""
-    key = access.create_first_key(
-        library, project_id or projects.create_first(library, "A project"), NewApiKey("A key", role)
-    )
-    return access.authenticate(library, key.id, access.hash_secret(key.secret), None)
+    return sign_in(library, new_key(library, role, project_id))
+
+
+def new_key(library: Library, role: str = "admin", project_id: str | None = None) -> ApiKeySecret:
+    """A new key of a project, a new one unless given."""
+    owner = project_id or projects.create_first(library, "A project")
+    return access.create_first_key(library, owner, NewApiKey("A key", role))
+
+
+def sign_in(library: Library, key: ApiKeySecret, project_id: str | None = None) -> Actor:
+    """Whoever holds the key, in its own project or another that it may see."""
+    return access.authenticate(library, key.id, access.hash_secret(key.secret), project_id)
 
 
 def make_png(width: int = 2, height: int = 2, grey: int = 128) -> bytes:
@@ -110,9 +122,13 @@ def new_asset(name: str = "a.png", data: bytes | None = None) -> NewAsset:
 
 
 def store_png(library: Library) -> Bytes:
-    """A small PNG stored without being decoded, which takes no child process; it has no thumbnail files."""
+    """A small PNG stored without starting a process to decode it. Its thumbnails are one transparent pixel each."""
     data = make_png()
-    return Bytes(library.blobs.put(data), len(data), "image", "image/png", "png", 2, 2, 1)
+    sha256 = library.blobs.put(data)
+    for size in THUMBNAIL_SIZES:
+        if library.blobs.size(thumbnail_key(sha256, size)) is None:
+            library.blobs.put_thumbnail(sha256, size, WEBP)
+    return Bytes(sha256, len(data), "image", "image/png", "png", 2, 2, 1)
 
 
 def make_assets(library: Library, actor: Actor, n: int, collection_ids: list[str] | None = None) -> list[str]:

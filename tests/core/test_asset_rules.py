@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from conftest import DAY_MS, Clock, make_assets, make_png, new_actor, new_asset, store_png
+from conftest import DAY_MS, Clock, make_assets, make_png, new_actor, new_asset, new_key, sign_in, store_png
 from msgspec import UNSET
 
-from pinakes import access, assets, collections, mlmodels, projects
+from pinakes import assets, collections, mlmodels, projects
 from pinakes.access import Actor
 from pinakes.assets import AssetFilter, AssetPatch, NewAsset, SkippedAsset
 from pinakes.collections import NewCollection
@@ -154,7 +154,9 @@ def test_a_copy_shares_bytes_and_words_but_no_collections(clock: Clock, library:
     assert len(list(library.blobs.all())) == 1
 
 
-def test_a_copy_may_go_to_another_project_the_key_writes(library: Library, admin: Actor, other: Actor) -> None:
+def test_a_copy_may_go_to_another_project_the_key_writes(library: Library, other: Actor) -> None:
+    key = new_key(library)
+    admin = sign_in(library, key)
     mine = projects.create(library, admin, NewProject("Second")).id
     model = mlmodels.create(library, admin, NewModel()).id
     root = assets.create(library, admin, NewAsset("root", ""), store_png(library)).id
@@ -164,21 +166,12 @@ def test_a_copy_may_go_to_another_project_the_key_writes(library: Library, admin
     copy = assets.copy(library, admin, id, mine)
     assert (copy.owner_id, copy.tags, copy.metadata.parent_id) == (mine, ["t"], UNSET)
     assert (copy.metadata.model_id, copy.metadata.root_parent_id) == (UNSET, UNSET)
-    key = library_key(library, admin, mine)
-    assert assets.get(library, key, copy.id).id == copy.id
+    assert assets.get(library, sign_in(library, key, mine), copy.id).id == copy.id
     assert copy.id not in live(library, admin)
     for wrong in (other.project_id, "proj_never"):
         with pytest.raises(PinakesError) as caught:
             assets.copy(library, admin, id, wrong)
         assert (caught.value.code, caught.value.details) == ("FORBIDDEN", {"projectId": wrong})
-
-
-def library_key(library: Library, admin: Actor, project_id: str) -> Actor:
-    """The admin's own key, acting in another project that it may see."""
-    with library.store.read() as tx:
-        found = tx.access.find_key(admin.key_id, project_id)
-    assert found is not None
-    return access.authenticate(library, admin.key_id, found.secret_hash, project_id)
 
 
 @pytest.mark.usefixtures("clock")

@@ -145,12 +145,13 @@ def authenticate(library: Library, key_id: str, secret_hash: bytes, project_id: 
     that the key may not see, whether it exists or not. Read from the store every time: a revoked key ends at once.
     """
     with library.store.read() as tx:
-        found = tx.access.find_key(key_id, project_id)
-    if found is None or not hmac.compare_digest(found.secret_hash, secret_hash):
+        grant = tx.access.find_grant(key_id, project_id)
+        known = grant or tx.access.find_grant(key_id, None)
+    if known is None or not hmac.compare_digest(known.secret_hash, secret_hash):
         raise PinakesError("UNAUTHORIZED", "The API key or secret is wrong, or the key was revoked.")
-    if found.role is None or found.owner is None:
+    if grant is None:
         raise PinakesError("FORBIDDEN", f"This key may not see project {project_id!r}.", projectId=project_id)
-    return Actor(found.project_id, found.owner, key_id, scopes_of(found.role), origin)
+    return Actor(grant.project_id, grant.owner, key_id, scopes_of(grant.role), origin)
 
 
 @needs("keys.write")

@@ -185,6 +185,7 @@ def delete(library: Library, actor: Actor, id: str) -> None:
     with library.store.write() as tx:
         _administered(tx.projects.get(actor.key_id, id), id)
         tx.projects.delete(id, ids.now())
+        tx.access.end_project(id)
 
 
 @needs("teams.read")

@@ -104,7 +104,9 @@ class App:
         try:
             path = scope["raw_path"].decode("latin-1")
             if path.startswith(PREFIX):
-                name, status, headers, body = await self._call(path[len(PREFIX) :], method, scope, receive)
+                methods, params = self._find(path[len(PREFIX) :])
+                name = next(iter(methods.values())).path
+                status, headers, body = await self._call(methods, params, method, scope, receive)
             elif path.startswith("/files/"):
                 name = "/files"
                 status = await self._file(path, scope, send, is_head)
@@ -112,6 +114,9 @@ class App:
                 return
             else:
                 name, status, headers, body = await self._pages.answer(path, method, dict(scope["headers"]))
+        except files.InterruptedAnswer as error:
+            self._observer.as_ours(error, trace_id)
+            raise  # uvicorn ends the connection, which tells the client that the file is not whole
         except Exception as error:  # noqa: BLE001 - whatever happens, the client gets an answer in the one shape
             status, headers, body = error_answer(self._observer.as_ours(error, trace_id), trace_id)
         headers.append((b"x-trace-id", trace_id.encode()))
@@ -123,17 +128,20 @@ class App:
         await send({"type": "http.response.body", "body": b"" if is_head else body})
         self._observer.saw(method, name, status, started, trace_id)
 
-    async def _call(self, path: str, method: str, scope: Scope, receive: Receive) -> tuple[str, int, Headers, bytes]:
+    def _find(self, path: str) -> tuple[dict[str, Route], list[str]]:
         found = self._router.find(path)
         if found is None:
-            raise PinakesError(
-                "NOT_FOUND", f"There is nothing at {PREFIX}{path}; GET /openapi.json lists what there is."
-            )
-        methods, params = found
+            where = f"There is nothing at {PREFIX}{path}; GET /openapi.json lists what there is."
+            raise PinakesError("NOT_FOUND", where)
+        return found
+
+    async def _call(
+        self, methods: dict[str, Route], params: list[str], method: str, scope: Scope, receive: Receive
+    ) -> tuple[int, Headers, bytes]:
         route = methods.get("GET" if method == "HEAD" else method)
         if route is None:
             if method == "OPTIONS":
-                return path, 200, [JSON, (b"allow", allowed(methods).encode())], b"{}"
+                return 200, [JSON, (b"allow", allowed(methods).encode())], b"{}"
             raise wrong_method(methods, method)
         headers = dict(scope["headers"])
         actor = self._actor(scope, headers, route)
@@ -141,7 +149,7 @@ class App:
         body = await self._body(route, receive, headers)
         call = Call(self._library, self._writes, actor, params, query, body, headers)
         answer = await route.handler(call)
-        return route.path, call.reply_status, [JSON, *call.reply_headers], encode(answer)
+        return call.reply_status, [JSON, *call.reply_headers], encode(answer)
 
     def _actor(self, scope: Scope, headers: dict[bytes, bytes], route: Route) -> Actor:
         """Who calls, once it is sure that they may: before anything of the request is looked at but its project."""

@@ -28,6 +28,10 @@ _SAFE: Headers = [
 ]
 
 
+class InterruptedAnswer(Exception):  # noqa: N818 - no error of a request: the answer has begun, so it can only end early
+    """The bytes could not be read on, after the answer had started."""
+
+
 class File(NamedTuple):
     """Some stored bytes, and how they are to be served."""
 
@@ -76,16 +80,18 @@ async def send_file(library: Library, file: File, request: dict[bytes, bytes], s
     if span is not None:
         status = 206
         headers.append((b"content-range", f"bytes {start}-{end - 1}/{file.size}".encode()))
-    # A small file is read at once and before the answer starts, so that one which is missing is still a clear error.
-    small = (
-        b"".join(library.blobs.stream(file.key, start, end)) if end - start <= _INLINE_BYTES and not is_head else b""
-    )
+    # The first bytes are read before the answer starts, so that a file which is missing is still a clear error.
+    chunks = iter(()) if is_head else library.blobs.stream(file.key, start, end)
+    is_small = end - start <= _INLINE_BYTES
+    chunk = next(chunks, b"") if is_small else await asyncio.to_thread(next, chunks, b"")
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    if not small and not is_head and end > start:
-        chunks = library.blobs.stream(file.key, start, end)
-        while chunk := await asyncio.to_thread(next, chunks, b""):
+    try:
+        while chunk and not is_small:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": small})
+            chunk = await asyncio.to_thread(next, chunks, b"")
+    except PinakesError as error:
+        raise InterruptedAnswer(error.message) from error
+    await send({"type": "http.response.body", "body": chunk})
     return status
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 
 from pinakes.config import Config
 from pinakes.errors import PinakesError
@@ -52,13 +52,11 @@ class Observer:
         self._log = structlog.get_logger("http")
         self._has_access_log = library.config.access_log
         self._registry = CollectorRegistry()
+        labels = ["method", "route", "status"]
         self._seconds = Histogram(
-            "pinakes_request_seconds", "Time to answer.", ["method", "route"], buckets=_SECONDS, registry=self._registry
+            "pinakes_request_seconds", "Time to answer.", labels, buckets=_SECONDS, registry=self._registry
         )
-        self._requests = Counter(
-            "pinakes_requests", "Answers sent.", ["method", "route", "status"], registry=self._registry
-        )
-        self._known: dict[tuple[str, str, int], tuple[Any, Any]] = {}
+        self._known: dict[tuple[str, str, int], Histogram] = {}
         statements = Gauge("pinakes_sql_statements", "SQL statements run so far.", registry=self._registry)
         statements.set_function(library.store.statements)
         log_bytes = Gauge("pinakes_log_bytes", "Size of the write-ahead log.", registry=self._registry)
@@ -67,20 +65,18 @@ class Observer:
     def saw(self, method: str, route: str, status: int, started: float, trace_id: str) -> None:
         """One request answered."""
         seconds = time.perf_counter() - started
-        found = self._known.get((method, route, status)) or self._meters(method, route, status)
-        found[0].observe(seconds)
-        found[1].inc()
+        meter = self._known.get((method, route, status)) or self._meter(method, route, status)
+        meter.observe(seconds)
         if self._has_access_log:
             self._log.info(
                 "request", method=method, route=route, status=status, ms=round(seconds * 1000, 2), trace_id=trace_id
             )
 
-    def _meters(self, method: str, route: str, status: int) -> tuple[Any, Any]:
+    def _meter(self, method: str, route: str, status: int) -> Histogram:
         method = method if method in {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} else "other"
-        meters = (self._seconds.labels(method, route), self._requests.labels(method, route, str(status)))
-        if len(self._known) < 1000:
-            self._known[(method, route, status)] = meters
-        return meters
+        meter = self._seconds.labels(method, route, str(status))
+        self._known[(method, route, status)] = meter
+        return meter
 
     def as_ours(self, error: Exception, trace_id: str) -> PinakesError:
         """The error as the client may see it. What is not ours is a bug: logged whole, told by its trace id alone."""

@@ -6,13 +6,13 @@ from pinakes.access import ApiKey
 from pinakes.store.dialect import IDS, Driver, Row, id_list
 
 
-class FoundKey(msgspec.Struct, frozen=True):
-    """A live key, and its role in the project asked for (None: it may not see that project)."""
+class Grant(msgspec.Struct, frozen=True):
+    """What a live key may do in a project, whose number is `owner`."""
 
     secret_hash: bytes
     project_id: str
-    role: str | None
-    owner: int | None
+    owner: int
+    role: str
 
 
 class AccessSql:
@@ -22,10 +22,13 @@ class AccessSql:
         self._query = driver.query
         self._change = driver.change
 
-    def find_key(self, key_id: str, project_id: str | None) -> FoundKey | None:
-        """A key by id, unless it is revoked or its own project is deleted. One statement."""
-        rows = self._query(_FIND_KEY, (project_id, project_id, key_id))
-        return FoundKey(*rows[0]) if rows else None
+    def find_grant(self, key_id: str, project_id: str | None) -> Grant | None:
+        """A live key's grant in a project, or in its own."""
+        if project_id is None:
+            rows = self._query(_GRANT + "is_own", (key_id,))
+        else:
+            rows = self._query(_GRANT + "project_id = ?", (key_id, project_id))
+        return Grant(*rows[0]) if rows else None
 
     def insert_key(self, key: ApiKey, secret_hash: bytes) -> None:
         """Store a key and admit it to its own project."""
@@ -39,14 +42,28 @@ class AccessSql:
     def grant(self, key_id: str, project_id: str, role: str) -> None:
         """Admit a key to a project."""
         self._change(
-            "INSERT INTO access_grant (api_key_id, project_id, role) VALUES (?, ?, ?)", (key_id, project_id, role)
+            "INSERT INTO access_grant (api_key_id, project_id, owner, role, secret_hash, is_own)"
+            " SELECT k.id, p.id, p.number, ?, k.secret_hash, k.project_id = p.id FROM api_key k JOIN project p"
+            " WHERE k.id = ? AND p.id = ?",
+            (role, key_id, project_id),
         )
 
-    def revoke_key(self, project_id: str, key_id: str, now: str) -> int:
-        """1 when there was such a live key."""
-        return self._change(
+    def revoke_key(self, project_id: str, key_id: str, now: str) -> bool:
+        """Whether there was such a live key."""
+        found = self._change(
             "UPDATE api_key SET revoked_at = ?, updated_at = ? WHERE id = ? AND project_id = ? AND revoked_at IS NULL",
             (now, now, key_id, project_id),
+        )
+        if found:
+            self._change("DELETE FROM access_grant WHERE api_key_id = ?", (key_id,))
+        return bool(found)
+
+    def end_project(self, project_id: str) -> None:
+        """End every grant in a project, and all of the keys that belong to it."""
+        self._change(
+            "DELETE FROM access_grant WHERE project_id = ?"
+            " OR api_key_id IN (SELECT id FROM api_key WHERE project_id = ?)",
+            (project_id, project_id),
         )
 
     def keys_of(self, project_ids: list[str]) -> list[ApiKey]:
@@ -60,14 +77,7 @@ def _key(row: Row) -> ApiKey:
     return ApiKey(id, id, "active", created_at, name, role, "project", updated_at, author_id, project_id)
 
 
-_FIND_KEY = """
-SELECT k.secret_hash, coalesce(?, k.project_id), g.role, p.number
-FROM api_key k
-JOIN project own ON own.id = k.project_id AND own.deleted_at IS NULL
-LEFT JOIN access_grant g ON g.api_key_id = k.id AND g.project_id = coalesce(?, k.project_id)
-LEFT JOIN project p ON p.id = g.project_id AND p.deleted_at IS NULL
-WHERE k.id = ? AND k.revoked_at IS NULL
-"""
+_GRANT = "SELECT secret_hash, project_id, owner, role FROM access_grant WHERE api_key_id = ? AND "
 
 _KEYS = f"""
 SELECT id, created_at, name, role, updated_at, author_id, project_id

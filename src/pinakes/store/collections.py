@@ -43,7 +43,7 @@ class CollectionSql:
             f"SELECT id, number FROM collection WHERE owner = ? AND id IN {IDS} AND deleted_at IS NULL",
             (owner, id_list(ids)),
         )
-        return {id: number for id, number in rows}
+        return dict(rows)
 
     def page(self, owner: int, after: Key | None, limit: int) -> list[FoundCollection]:
         """Live collections, newest first."""

@@ -19,7 +19,7 @@ def statement(
     conditions: list[Condition],
     members_of: int | None = None,
 ) -> tuple[str, tuple[str | int, ...]]:
-    """SQL and parameters up to the limit, rows as `x`. `members_of` a collection walks the membership key, by number."""
+    """SQL and parameters up to the limit, rows as `x`. `members_of` a collection walks the membership key by number."""
     column = "x.deleted_at" if filter.is_deleted else f"x.{filter.sort_by}"
     table, order = f"{noun} x", [column, "x.id"]
     wanted: list[Condition] = [("x.owner = ?", (owner,)), *conditions, *_common(filter, column)]

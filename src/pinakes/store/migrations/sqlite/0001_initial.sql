@@ -41,11 +41,15 @@ CREATE TABLE api_key (
 
 CREATE INDEX api_key_of_project ON api_key (project_id, id);
 
--- Which projects a key may see, its own included, and as what.
+-- All that authentication reads: a row for each project that a live key may see, `is_own` its own. Revoking a key and
+-- deleting a project delete rows here.
 CREATE TABLE access_grant (
-    api_key_id TEXT NOT NULL,
-    project_id TEXT NOT NULL,
-    role       TEXT NOT NULL,
+    api_key_id  TEXT NOT NULL,
+    project_id  TEXT NOT NULL,
+    owner       INTEGER NOT NULL,
+    role        TEXT NOT NULL,
+    secret_hash BLOB NOT NULL,
+    is_own      INTEGER NOT NULL,
     PRIMARY KEY (api_key_id, project_id)
 ) WITHOUT ROWID;
 

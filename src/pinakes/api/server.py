@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
 
@@ -23,6 +24,11 @@ class _Server(uvicorn.Server):
         if self.started:
             host, port = (sockets or self.servers[0].sockets)[0].getsockname()[:2]
             self.announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        # Once it has stopped, uvicorn raises anew what it noted here: that would end us before the library is closed.
+        self._captured_signals.clear()
 
 
 def run(library: Library, announce: Callable[[str], None]) -> int:

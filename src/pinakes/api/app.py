@@ -94,6 +94,7 @@ class App:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self._worker.stop()
+        self._writes.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -155,7 +156,8 @@ class App:
         """Who calls, once it is sure that they may: before anything of the request is looked at but its project."""
         key_id, secret_hash = credentials(headers.get(b"authorization", b""))
         project_id = project_of(scope["query_string"])
-        origin = self._public_url or f"{scope['scheme']}://{headers.get(b'host', b'').decode('latin-1')}"
+        host = headers.get(b"host")
+        origin = self._public_url or (f"{scope['scheme']}://{host.decode('latin-1')}" if host else "")
         actor = access.authenticate(self._library, key_id, secret_hash, project_id, origin)
         self._limit.take(key_id)
         if route.scope not in actor.scopes:

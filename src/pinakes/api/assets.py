@@ -120,7 +120,7 @@ async def get_page(call: Call[AssetsQuery, None]) -> AssetPage:
 )
 async def create(call: Call[Any, NewAsset]) -> OneAsset:
     """Upload a file as base64 or a data URL, and put it into collections."""
-    stored = await call.scan(assets.store_bytes, call.body)
+    stored = await call.upload(assets.store_bytes, call.body)
     new = msgspec.structs.replace(call.body, image="")  # the bytes are stored: let go of them while the write waits
     return OneAsset(await call.write(assets.create, new, stored))
 

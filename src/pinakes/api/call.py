@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -19,12 +20,22 @@ T = TypeVar("T")
 
 
 class Writes:
-    """Hands verbs to the store's writer, and their outcomes back to the event loop, one wake-up for each commit."""
+    """Runs verbs off the event loop: on the store's writer, with one wake-up for each commit, or on upload threads."""
 
     def __init__(self, library: Library) -> None:
         self._library = library
         self._loop = asyncio.get_running_loop()
         self._done = self._deliver
+        # Threads of their own: uploads that wait for a decoder must not keep lists and health checks waiting.
+        self._uploads = ThreadPoolExecutor(library.config.decode_processes + 2, thread_name_prefix="upload")
+
+    async def upload(self, verb: Callable[[], T]) -> T:
+        """The result of the slow half of an upload."""
+        return await self._loop.run_in_executor(self._uploads, verb)
+
+    def close(self) -> None:
+        """End the upload threads."""
+        self._uploads.shutdown()
 
     async def run(self, verb: Callable[[], T]) -> T:
         """The verb's result, once it is durable."""
@@ -78,6 +89,10 @@ class Call(Generic[Q, B]):
     async def scan(self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Anything that may take long, in a thread."""
         return await asyncio.to_thread(verb, self.library, self.actor, *args, **kwargs)
+
+    async def upload(self, verb: Callable[..., T], *args: Any) -> T:
+        """The slow half of an upload, of which few run at a time."""
+        return await self.writes.upload(partial(verb, self.library, self.actor, *args))
 
     async def write(self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """A change, answered once it is durable."""

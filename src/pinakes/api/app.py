@@ -16,7 +16,7 @@ from pinakes import access
 from pinakes.access import Actor
 from pinakes.api import assets, collections, files, mlmodels, projects, tags
 from pinakes.api.authorization import credentials, project_of
-from pinakes.api.call import Call, Writes
+from pinakes.api.call import Call, Threads
 from pinakes.api.http import (
     JSON,
     Headers,
@@ -77,7 +77,7 @@ class App:
         self._limit = RateLimit(library.config.rate_limit)
         self._public_url = library.config.public_url.rstrip("/")
         self._worker = Worker(library)
-        self._writes: Writes
+        self._threads: Threads
         self._traces = itertools.count()
         self._trace_prefix = secrets.token_hex(6)
 
@@ -89,12 +89,12 @@ class App:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        self._writes = Writes(self._library)
+        self._threads = Threads(self._library)
         self._worker.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self._worker.stop()
-        self._writes.close()
+        self._threads.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -148,7 +148,7 @@ class App:
         actor = self._actor(scope, headers, route)
         query = parse_query(route.query, scope["query_string"])
         body = await self._body(route, receive, headers)
-        call = Call(self._library, self._writes, actor, params, query, body, headers)
+        call = Call(self._library, self._threads, actor, params, query, body, headers)
         answer = await route.handler(call)
         return call.reply_status, [JSON, *call.reply_headers], encode(answer)
 

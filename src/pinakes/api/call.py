@@ -19,7 +19,7 @@ B = TypeVar("B")
 T = TypeVar("T")
 
 
-class Writes:
+class Threads:
     """Runs verbs off the event loop: on the store's writer, with one wake-up for each commit, or on upload threads."""
 
     def __init__(self, library: Library) -> None:
@@ -37,7 +37,7 @@ class Writes:
         """End the upload threads."""
         self._uploads.shutdown()
 
-    async def run(self, verb: Callable[[], T]) -> T:
+    async def write(self, verb: Callable[[], T]) -> T:
         """The verb's result, once it is durable."""
         future: asyncio.Future[T] = self._loop.create_future()
         self._library.store.submit(verb, future, self._done)
@@ -60,12 +60,12 @@ def _settle(outcomes: list[tuple[Any, Any, BaseException | None]]) -> None:
 class Call(Generic[Q, B]):
     """Everything a handler needs: who, path parameters, query, body; and how to call a verb."""
 
-    __slots__ = ("actor", "body", "headers", "library", "params", "query", "reply_headers", "reply_status", "writes")
+    __slots__ = ("actor", "body", "headers", "library", "params", "query", "reply_headers", "reply_status", "threads")
 
     def __init__(
         self,
         library: Library,
-        writes: Writes,
+        threads: Threads,
         actor: Actor,
         params: list[str],
         query: Q,
@@ -73,7 +73,7 @@ class Call(Generic[Q, B]):
         headers: dict[bytes, bytes],
     ) -> None:
         self.library = library
-        self.writes = writes
+        self.threads = threads
         self.actor = actor
         self.params = params
         self.query = query
@@ -92,11 +92,11 @@ class Call(Generic[Q, B]):
 
     async def upload(self, verb: Callable[..., T], *args: Any) -> T:
         """The slow half of an upload, of which few run at a time."""
-        return await self.writes.upload(partial(verb, self.library, self.actor, *args))
+        return await self.threads.upload(partial(verb, self.library, self.actor, *args))
 
     async def write(self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """A change, answered once it is durable."""
-        return await self.writes.run(partial(verb, self.library, self.actor, *args, **kwargs))
+        return await self.threads.write(partial(verb, self.library, self.actor, *args, **kwargs))
 
     @property
     def is_repeat(self) -> bool:

@@ -128,9 +128,14 @@ def parse_query(kind: type[S], raw: bytes) -> S:
         else:
             values[name] = value
     try:
-        return msgspec.convert(values, kind, strict=False)
+        query = msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         raise wrong_field(str(error)) from None
+    for name, value in values.items():
+        if value == "null" and name in kind.__struct_encode_fields__:
+            # Not strict, msgspec takes this text for no value at all, and a filter would quietly not filter.
+            raise errors.bad_request(name, "a parameter that has no value is left out; it cannot be null")
+    return query
 
 
 @functools.cache

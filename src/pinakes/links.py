@@ -5,7 +5,6 @@ Expiry is rounded up to whole slots, so that a link stays the same for a while a
 
 from hashlib import blake2b
 from hmac import compare_digest
-from urllib.parse import quote
 
 from pinakes import ids
 
@@ -21,7 +20,7 @@ class Links:
         self._slot_s = max(60, lifetime_s // 8)
 
     def make(self, origin: str, path: str) -> str:
-        """A link to `path` (already quoted) below `origin` such as `http://host`, or relative for an empty origin."""
+        """A link to `path` below `origin` such as `http://host`, or relative for an empty origin."""
         slot = self._slot_s
         expires = (ids.now_ms() // 1000 + self._lifetime_s + slot) // slot * slot
         return f"{origin}{path}?expires={expires}&signature={self._sign(path, expires)}"
@@ -38,5 +37,5 @@ class Links:
 
 
 def asset_path(project_id: str, asset_id: str, variant: str) -> str:
-    """Where an asset's bytes are served: `variant` is `original` or `thumbnail`."""
-    return f"/files/{quote(project_id, safe='')}/{quote(asset_id, safe='')}/{variant}"
+    """Where an asset's bytes are served: `variant` is `original` or `thumbnail`. Ids of ours need no quoting."""
+    return f"/files/{project_id}/{asset_id}/{variant}"

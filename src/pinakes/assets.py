@@ -429,10 +429,10 @@ def _collection(tx: Tx, owner: int, id: str | None) -> int | None:
 
 
 def _sort_key(row: FoundAsset, filter: AssetFilter) -> Key:
-    if filter.collection_id is not None and filter.sort_by == "created_at":
-        return (row.number,)
     if filter.is_deleted:
         return (row.deleted_at or "", row.id)
+    if filter.collection_id is not None and filter.sort_by == "created_at":
+        return (row.number,)
     return (row.created_at if filter.sort_by == "created_at" else row.updated_at, row.id)
 
 

@@ -22,7 +22,7 @@ def statement(
     """SQL and parameters up to the limit, rows as `x`. `members_of` a collection walks the membership key by number."""
     column = "x.deleted_at" if filter.is_deleted else f"x.{filter.sort_by}"
     table, order = f"{noun} x", [column, "x.id"]
-    wanted: list[Condition] = [("x.owner = ?", (owner,)), *conditions, *_common(filter, column)]
+    wanted: list[Condition] = [("x.owner = ?", (owner,)), *conditions, *_common(filter)]
     wanted.append(("x.deleted_at > ?", (cutoff,)) if filter.is_deleted else ("x.deleted_at IS NULL", ()))
     for number, tag in enumerate(filter.tags):
         table = f"{noun}_tag t{number} CROSS JOIN {table}"
@@ -32,7 +32,7 @@ def statement(
         table = f"collection_{noun} m CROSS JOIN {table}"
         same = f"m.owner = x.owner AND m.{noun} = x.number"
         wanted.append((f"{same} AND m.owner = ? AND m.collection = ?", (owner, members_of)))
-        order = [f"m.{noun}"] if filter.sort_by == "created_at" else order
+        order = [f"m.{noun}"] if column == "x.created_at" else order
     direction, sign = ("ASC", ">") if filter.is_ascending else ("DESC", "<")
     if after is not None:
         wanted.append((f"({', '.join(order)}) {sign} ({', '.join('?' * len(order))})", after))
@@ -42,12 +42,12 @@ def statement(
     return sql, tuple(value for _, values in wanted for value in values)
 
 
-def _common(filter: AssetFilter | ModelFilter, column: str) -> list[Condition]:
+def _common(filter: AssetFilter | ModelFilter) -> list[Condition]:
     found: list[Condition] = []
     if filter.types:
         found.append((f"x.type IN {IDS}", (id_list(filter.types),)))
     if filter.after is not None:
-        found.append((f"{column} > ?", (filter.after,)))
+        found.append((f"x.{filter.sort_by} > ?", (filter.after,)))
     if filter.before is not None:
-        found.append((f"{column} < ?", (filter.before,)))
+        found.append((f"x.{filter.sort_by} < ?", (filter.before,)))
     return found

@@ -1,8 +1,7 @@
 """A library as one file, made while it is served: an uncompressed tar that any tool can read.
 
 `pinakes.db` comes first, then `blobs/…` and `thumbnails/…` under the keys of `pinakes.blobs`, and last `manifest.json`,
-without which a file is cut short. Members whose name does not hold their hash have it in the PAX record
-`PINAKES.sha256`.
+without which a file is cut short. Members whose name does not hold their hash have it in the PAX record `comment`.
 """
 
 from __future__ import annotations
@@ -32,12 +31,13 @@ if TYPE_CHECKING:
 
 DATABASE = "pinakes.db"
 MANIFEST = "manifest.json"
-HASH_RECORD = "PINAKES.sha256"
+HASH_RECORD = "comment"  # the one record that every tar passes over in silence
 FORMAT = "pinakes-backup-1"
 
 _HOLD_MS = 600_000
 _RENEW_S = 60.0
 _BATCH = 1_000
+_SHOW_EVERY = 100
 
 
 class Manifest(msgspec.Struct, frozen=True, rename="camel"):
@@ -112,7 +112,8 @@ def _add_blobs(
             _add(archive, blob_key(reference.sha256), data)
             blobs += 1
         thumbnails += _add_thumbnails(archive, library.blobs, reference)
-        progress(done, total)
+        if done % _SHOW_EVERY == 0 or done == total:
+            progress(done, total)
     return blobs, thumbnails, absent
 
 

@@ -52,7 +52,8 @@ def restore(file: Path, config: Config, progress: Progress | None = None) -> Res
     staging = data / _STAGING
     try:
         shutil.rmtree(staging, ignore_errors=True)  # of a restore that was killed
-        staging.mkdir(parents=True, mode=0o700)
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        staging.mkdir(mode=0o700)
         report = _unpack(file, config, staging, progress or (lambda _done, _total: None))
         _move(staging, data)
     except BaseException as error:

@@ -1,0 +1,58 @@
+"""`pinakes serve`: the server, and on its first start a key to use it with."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from pinakes.cli.options import EVERY_SETTING, Config, Json, settings
+from pinakes.cli.output import show_json
+
+if TYPE_CHECKING:
+    from pinakes.library import Library
+
+
+@settings(*EVERY_SETTING)
+def serve(config: Config, as_json: Json = False) -> None:
+    """Serve a library until Ctrl-C or SIGTERM. The first start creates it, a project and an admin's key.
+
+    The key is made once the server listens, so that a start which fails takes none along.
+    """
+    from pinakes.api.server import run
+    from pinakes.cli.opened import opened
+
+    with opened(config, create=True) as library:
+        status = run(library, lambda url: _announce(library, url, as_json))
+    raise typer.Exit(status)
+
+
+def _announce(library: "Library", url: str, as_json: bool) -> None:
+    key = _first_key(library)
+    if as_json:
+        show_json({"url": url} | key)
+    elif key:
+        typer.echo(_FIRST.format(url=url, **key))
+    else:
+        typer.echo(f"Pinakes listens on {url}")
+
+
+def _first_key(library: "Library") -> dict[str, str]:
+    """A new key, when there is no project yet that could have one."""
+    from pinakes import projects
+    from pinakes.access import NewApiKey
+
+    if projects.get_all(library):
+        return {}
+    key = projects.create_first_key(library, None, NewApiKey("first key", "admin"))
+    return {"apiKey": key.id, "apiSecret": key.secret, "projectId": key.owner_id}
+
+
+_FIRST = """\
+Pinakes listens on {url}
+
+This library is new. Here is its first key, for project "default"; the secret is not shown again:
+
+  API key     {apiKey}
+  API secret  {apiSecret}
+
+  Scenario(api_key="{apiKey}", api_secret="{apiSecret}", base_url="{url}/v1")   # from scenario_sdk import Scenario
+"""

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from itertools import count
@@ -22,11 +23,14 @@ def main() -> None:
     require_tools()
     if options.peers and not services.PEER_PYTHON.exists():
         sys.exit("The peers are not set up: make bench-peers")
+    load_before = os.getloadavg()[0]
+    if load_before > 0.3:
+        SAY.print(f"the machine is busy (load average {load_before:.1f}): the rates will be too low", style="yellow")
     seconds, rounds = (1, 1) if options.quick else (options.seconds, options.rounds)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         contenders = _prepare(Path(folder), has_peer=services.PEER_PYTHON.exists())
         samples = _run(contenders, rounds, seconds)
-    found = summary(samples, seconds)
+    found = summary(samples, seconds, load_before)
     if options.json:
         print(json.dumps(found, indent=2))
     else:

@@ -23,9 +23,11 @@ PACKAGES = ("pinakes", "starlette", "uvicorn", "msgspec", "apsw")
 PEER_PACKAGES = ("fastapi", "pydantic", "sqlalchemy", "aiosqlite", "uvicorn")
 
 
-def summary(samples: Samples, seconds: int) -> dict[str, Any]:
-    """Everything a reader needs to judge and to repeat the figures. Ratios are medians over the rounds of ours to
-    theirs in that round, so that what slows the machine for a while slows both."""
+def summary(samples: Samples, seconds: int, load_before: float) -> dict[str, Any]:
+    """Everything a reader needs to judge and to repeat the figures. `load_before`: what else the machine was doing.
+
+    Ratios are medians over the rounds of ours to theirs in that round: what slows the machine for a while slows both.
+    """
     results = {
         name: {operation: _medians(runs) for operation, runs in operations.items()}
         for name, operations in samples.items()
@@ -35,30 +37,35 @@ def summary(samples: Samples, seconds: int) -> dict[str, Any]:
         for other in samples
         if other != OURS
     }
-    return {"setup": _setup(samples, seconds), "results": results, "ratios": ratios, "samples": samples}
+    return {
+        "setup": _setup(samples, seconds) | {"loadBefore": load_before},
+        "results": results,
+        "ratios": ratios,
+        "samples": samples,
+    }
 
 
 def print_tables(found: dict[str, Any]) -> None:
     """Requests a second, latencies and ratios, for people."""
     console = Console()
     setup = found["setup"]
-    console.print(
-        f"{setup['date']}, {setup['machine']}, {setup['rounds']} × {setup['seconds']} s, {CONNECTIONS} connections"
-    )
-    table = Table("operation", *(f"{name}\n{unit}" for name in found["results"] for unit in ("req/s", "p50 / p99 ms")))
-    for operation, label in OPERATIONS.items():
-        cells = []
-        for figures in found["results"].values():
-            one = figures[operation]
-            cells += [f"{one['perSecond']:,.0f}", f"{one['p50']:.1f} / {one['p99']:.1f}"]
-        table.add_row(label, *cells)
-    for column in table.columns[1:]:
+    console.print(f"{setup['date']}, {setup['machine']}")
+    console.print(f"{setup['rounds']} × {setup['seconds']} s, {CONNECTIONS} connections")
+    console.print(f"load average before: {setup['loadBefore']:.1f}")
+    table = Table("operation", "service", "req/s", "p50 ms", "p99 ms", "pinakes is")
+    for column in table.columns[2:]:
         column.justify = "right"
+    for operation, label in OPERATIONS.items():
+        table.add_section()
+        for name, figures in found["results"].items():
+            one = figures[operation]
+            ratio = f"{found['ratios'][name][operation]:.2f} ×" if name in found["ratios"] else ""
+            is_first = name == next(iter(found["results"]))
+            rate, p50, p99 = f"{one['perSecond']:,.0f}", f"{one['p50']:.1f}", f"{one['p99']:.1f}"
+            table.add_row(label if is_first else "", name, rate, p50, p99, ratio)
     console.print(table)
-    for other, figures in found["ratios"].items():
-        parts = ", ".join(f"{OPERATIONS[operation]} {ratio:.2f} ×" for operation, ratio in figures.items())
-        console.print(f"pinakes / {other}: {parts}")
-    console.print("; ".join(f"{name}: {versions}" for name, versions in setup["versions"].items()), style="dim")
+    for name, versions in setup["versions"].items():
+        console.print(f"{name}: {versions}", style="dim")
 
 
 def _medians(runs: list[Sample]) -> dict[str, float]:

@@ -131,10 +131,10 @@ def parse_query(kind: type[S], raw: bytes) -> S:
         query = msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         raise wrong_field(str(error)) from None
-    for name, value in values.items():
-        if value == "null" and name in kind.__struct_encode_fields__:
-            # Not strict, msgspec takes this text for no value at all, and a filter would quietly not filter.
-            raise errors.bad_request(name, "a parameter that has no value is left out; it cannot be null")
+    for name, spelled in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True):
+        if spelled in values and getattr(query, name) is None:
+            # Where text is converted, `null` passes for no value, and a filter would quietly not filter.
+            raise errors.bad_request(spelled, f"{values[spelled]!r} is none of its values; leave it out for none")
     return query
 
 

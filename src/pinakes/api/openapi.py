@@ -171,10 +171,12 @@ def _sample(name: str, schema: dict[str, Any], components: dict[str, Any]) -> An
         fields = schema.get("properties", {})
         shown = [key for key in fields if key in schema.get("required", []) or "$ref" in str(fields[key])]
         return {key: _sample(key, fields[key], components) for key in shown}
+    if "$ref" in str(schema.get("items")):
+        return [_sample("", schema["items"], components)]
     if name in _SAMPLES:
         return _SAMPLES[name]
     if schema.get("type") == "array":
-        return [_sample("", schema["items"], components)] if "$ref" in str(schema.get("items")) else []
+        return []
     return {"string": "…", "integer": schema.get("default", 1), "number": 1.0, "boolean": False}.get(
         str(schema.get("type"))
     )

@@ -1,0 +1,80 @@
+"""Schemathesis on the server's own description, all checks on: what it promises is so, whatever is sent."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from contract_server import Server, serving
+
+LEAST_CASES = 2_000
+SEED = 20_260_131
+PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+CONFIG = """
+hooks = "{hooks}"
+seed = {seed}
+continue-on-failure = true
+[checks]
+enabled = true
+[generation]
+database = "none"
+max-examples = 20
+# Wrong credentials are the business of the check `ignored_auth`; generated ones would be replaced by ours anyway.
+with-security-parameters = false
+[dictionaries]
+{dictionaries}
+[parameters]
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("contract")) as running:
+        yield running
+
+
+def _real_ids(server: Server) -> dict[str, str]:
+    """Ids by parameter, so that calls get past the question whether the thing exists."""
+    return {
+        "query.projectId": server.ours.project_id,
+        "path.projectId": server.ours.project_id,
+        "path.collectionId": server.ask("POST", "/collections", {"name": "c"})["collection"]["id"],
+        "path.assetId": server.ask("POST", "/assets", {"name": "a.gif", "image": PIXEL})["asset"]["id"],
+        "path.modelId": server.ask("POST", "/models", {"id": "flux.1-dev"})["model"]["id"],
+        "path.teamId": server.ask("GET", "/teams")["teams"][0]["id"],
+    }
+
+
+def _config(server: Server, folder: Path) -> Path:
+    real = _real_ids(server)
+    tables = "\n".join(f'"{name}" = {{ values = ["{value}"] }}' for name, value in real.items())
+    text = CONFIG.format(hooks=Path(__file__).with_name("schemathesis_hooks.py"), seed=SEED, dictionaries=tables)
+    text += "\n".join(f'"{name}" = {{ dictionary = "{name}", probability = 0.8 }}' for name in real)
+    path = folder / "schemathesis.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.timeout(400)
+def test_schemathesis_finds_nothing(server: Server, tmp_path: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(_config(server, tmp_path)), "run"),
+        *(f"{server.url}/openapi.json", "--auth", f"{server.ours.id}:{server.ours.secret}", "--no-color"),
+    ]
+    environment = {**os.environ, "CONTRACT_KEY_ID": server.ours.id}
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert _told(run.stdout, r"(\d+) generated") >= LEAST_CASES
+    assert _told(run.stdout, r"Tested: (\d+)") == sum(
+        map(len, server.send("GET", "/openapi.json").json["paths"].values())
+    )
+    assert server.ask("GET", "/collections", key=server.ours) is not None
+
+
+def _told(output: str, pattern: str) -> int:
+    found = re.search(pattern, output)
+    assert found is not None, output
+    return int(found[1])

@@ -51,6 +51,8 @@ def violations() -> Iterator[None]:
         yield
     except (apsw.BusyError, apsw.LockedError) as error:
         raise PinakesError("UNAVAILABLE", "The database is busy with another process; try again.") from error
+    except apsw.ConnectionClosedError as error:
+        raise PinakesError("UNAVAILABLE", "The library is closed.") from error
     except apsw.FullError as error:
         raise PinakesError("UNAVAILABLE", "The disk of the database is full; free some space.") from error
     except (apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError) as error:

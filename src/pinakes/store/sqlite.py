@@ -21,6 +21,7 @@ from pinakes.store.group import GroupCommit
 
 _WRITE_CACHE_KIB = 32 * 1024
 _READ_CACHE_KIB = 16 * 1024
+_KEPT_LOG_BYTES = 64 << 20  # what a long reader made the log grow beyond is given back when the log starts anew
 
 
 class SqliteDriver:
@@ -96,6 +97,7 @@ class SqliteStore:
             connection.pragma("synchronous", "full")
             connection.pragma("cache_size", -cache_kib)
             connection.pragma("temp_store", "memory")
+            connection.pragma("journal_size_limit", _KEPT_LOG_BYTES)
             connection.wal_autocheckpoint(0)
         return connection
 

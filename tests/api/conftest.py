@@ -1,0 +1,155 @@
+"""A real server as a process of its own, and the clients that talk to it: the official SDK, httpx and curl.
+
+A test gets a project of its own, so that tests share a server and nothing else.
+"""
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from api.clients import Curl, Key, Sdk, open_sdk
+
+sys.path.append(str(Path(__file__).parents[1] / "media"))  # for `pictures`
+
+
+class Server(NamedTuple):
+    """A running server. `admin` administers its first project."""
+
+    url: str
+    pid: int
+    data: Path
+    admin: Key
+
+    def rss_mb(self) -> float:
+        """Memory of the server's own process, in MB."""
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        (line,) = [line for line in status.splitlines() if line.startswith("VmRSS")]
+        return int(line.split()[1]) / 1000
+
+    def blobs(self) -> list[Path]:
+        """The files that hold uploads."""
+        return [path for path in (self.data / "blobs" / "blobs").rglob("*") if path.is_file()]
+
+
+StartServer = Callable[..., Server]
+
+
+@pytest.fixture(scope="session")
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+    """Starts servers with the settings given, and ends them after the last test; each must end well."""
+    processes = []
+
+    def start(**settings: object) -> Server:
+        data = tmp_path_factory.mktemp("server") / "data"
+        env = {key: value for key, value in os.environ.items() if not key.startswith("PINAKES_")}
+        given = {"data": data, "access_log": "false", "port": _free_port(), **settings}
+        env |= {f"PINAKES_{name.upper()}": str(value) for name, value in given.items()}
+        command = [sys.executable, "-m", "pinakes", "serve", "--json"]
+        log = data.parent / "log"
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=stderr)
+        processes.append((process, log))
+        assert process.stdout is not None
+        with process.stdout:
+            said = process.stdout.readline()
+        assert said, log.read_text()
+        first: dict[str, str] = json.loads(said)
+        key = Key(first["apiKey"], first["apiSecret"], first["projectId"])
+        return Server(first["url"], process.pid, data, key)
+
+    yield start
+    for process, _ in processes:
+        process.send_signal(signal.SIGTERM)
+    assert [process.wait(30) for process, _ in processes] == [0] * len(processes)
+    for _, log in processes:
+        assert log.read_text() == ""
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def server(start_server: StartServer) -> Server:
+    """The server that most tests share."""
+    return start_server()
+
+
+@pytest.fixture
+def url(server: Server) -> str:
+    return server.url
+
+
+@pytest.fixture
+def new_key(server: Server) -> Callable[..., Key]:
+    """A new key of a project, a new project unless given."""
+    return lambda role="admin", project_id=None: make_key(server, role, project_id)
+
+
+def make_key(server: Server, role: str = "admin", project_id: str | None = None) -> Key:
+    with httpx.Client(base_url=f"{server.url}/v1", auth=server.admin.auth) as http:
+        if project_id is None:
+            project_id = http.post("/projects", json={"name": "A test"}).json()["project"]["id"]
+        made = http.post(f"/projects/{project_id}/api-keys", json={"name": "A test", "role": role}).json()
+    return Key(made["id"], made["secret"], project_id)
+
+
+@pytest.fixture
+def key(server: Server) -> Key:
+    """An admin of a new, empty project."""
+    return make_key(server)
+
+
+@pytest.fixture
+def http(url: str, key: Key) -> Iterator[httpx.Client]:
+    """A plain client in a new, empty project."""
+    with httpx.Client(base_url=f"{url}/v1", auth=key.auth, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def curl(url: str, key: Key) -> Curl:
+    """Runs curl in a new, empty project."""
+    return Curl(url, key)
+
+
+@pytest.fixture(params=["sync", "async"])
+def sdk(request: pytest.FixtureRequest, url: str, key: Key) -> Iterator[Sdk]:
+    """The official client, checking every answer against its own types, in a new, empty project.
+
+    A test that is marked with `calls` must make each of those calls.
+    """
+    with open_sdk(request.param, url, key) as sdk:
+        yield sdk
+        mark = request.node.get_closest_marker("calls")
+        assert mark is None or set(mark.args) <= sdk.called
+
+
+@pytest.fixture
+def upload(http: httpx.Client) -> Callable[..., dict[str, Any]]:
+    """Uploads bytes and returns the asset."""
+
+    def upload(data: bytes, name: str, **more: object) -> dict[str, Any]:
+        body = {"name": name, "image": base64.b64encode(data).decode(), **more}
+        answer = http.post("/assets", json=body)
+        assert answer.status_code == 200, answer.text
+        asset: dict[str, Any] = answer.json()["asset"]
+        return asset
+
+    return upload
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "calls(*names): the calls of the SDK that the test makes")

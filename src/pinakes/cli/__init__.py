@@ -12,22 +12,14 @@ from typer.core import TyperGroup
 
 from pinakes import __version__
 from pinakes.cli import keys, projects, serve, transfer, upkeep
-from pinakes.errors import Code, PinakesError
+from pinakes.errors import CODES, Code, PinakesError
 
-EXITS: dict[Code, int] = {
-    "BAD_REQUEST": 2,
+EXITS: dict[Code, int] = dict.fromkeys(CODES, 2) | {
+    "NOT_FOUND": 3,
+    "GONE": 3,
     "UNAUTHORIZED": 4,
     "FORBIDDEN": 4,
-    "NOT_FOUND": 3,
-    "METHOD_NOT_ALLOWED": 2,
-    "GONE": 3,
-    "PRECONDITION_FAILED": 2,
-    "PRECONDITION_REQUIRED": 2,
-    "PAYLOAD_TOO_LARGE": 2,
-    "UNSUPPORTED_MEDIA_TYPE": 2,
-    "TOO_MANY_REQUESTS": 2,
     "INTERNAL": 70,
-    "UNAVAILABLE": 2,
 }
 """The exit status of each error. 1 is not among them: it says that `check` found something."""
 

@@ -281,14 +281,19 @@ def delete(library: Library, actor: Actor, id: str, is_repeat: bool = False) -> 
 
 
 @needs("models.write")
-def restore(library: Library, actor: Actor, id: str) -> MLModel:
-    """Bring a model back with tags and memberships. BAD_REQUEST when not deleted, GONE after 30 days."""
+def restore(library: Library, actor: Actor, id: str, is_repeat: bool = False) -> MLModel:
+    """Bring a model back with tags and memberships. GONE after 30 days, BAD_REQUEST when not deleted.
+
+    With `is_repeat` (see `collections.delete`) one that is not deleted is taken as restored by the earlier try.
+    """
     now = ids.now()
     with library.store.write() as tx:
         found = tx.models.deleted_at(actor.owner, [id])
         if id not in found:
             raise errors.not_found("model", id)
         deleted_at = found[id]
+        if deleted_at is None and is_repeat:
+            return show(library, actor, _found(tx, actor, id))
         if deleted_at is None:
             raise errors.bad_request("modelId", f"model {id!r} is not deleted")
         if deleted_at <= library.trash_cutoff():

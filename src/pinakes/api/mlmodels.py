@@ -179,7 +179,7 @@ async def delete(call: Call[Any, None]) -> Empty:
 )
 async def restore(call: Call[Any, None]) -> OneModel:
     """Bring a model back from the trash, with tags and collections."""
-    return OneModel(await call.write(mlmodels.restore, call.params[0]))
+    return OneModel(await call.write(mlmodels.restore, call.params[0], call.is_repeat))
 
 
 @routes.add(

@@ -104,7 +104,7 @@ class App:
         headers: Headers
         try:
             path = scope["raw_path"].decode("latin-1")
-            if path.startswith(PREFIX):
+            if path.startswith(f"{PREFIX}/"):
                 methods, params = self._find(path[len(PREFIX) :])
                 name = next(iter(methods.values())).path
                 status, headers, body = await self._call(methods, params, method, scope, receive)

@@ -197,13 +197,17 @@ def revoke_first_key(library: Library, project_ids: list[str], key_id: str) -> N
 
 
 @needs("keys.write")
-def revoke_key(library: Library, actor: Actor, project_id: str, key_id: str) -> None:
-    """End a key of a project the actor administers, at once. NOT_FOUND for a key of another project."""
+def revoke_key(library: Library, actor: Actor, project_id: str, key_id: str, is_repeat: bool = False) -> None:
+    """End a key of a project the actor administers, at once. NOT_FOUND for a key of another project.
+
+    And for one that was revoked before, unless `is_repeat` (see `collections.delete`).
+    """
     with library.store.write() as tx:
         project = tx.projects.get(actor.key_id, project_id)
         if project is None or "keys.write" not in scopes_of(project.role):
             raise errors.not_found("project", project_id)
-        if not tx.access.revoke_key(project_id, key_id, ids.now()):
+        is_done = is_repeat and tx.access.is_revoked(project_id, key_id)
+        if not is_done and not tx.access.revoke_key(project_id, key_id, ids.now()):
             raise errors.not_found("API key", key_id)
 
 

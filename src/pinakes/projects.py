@@ -176,13 +176,18 @@ def update(library: Library, actor: Actor, id: str, patch: ProjectPatch) -> Proj
 
 
 @needs("projects.write")
-def delete(library: Library, actor: Actor, id: str) -> None:
-    """Mark a project as deleted: it and its keys stop at once, its contents stay on disk. BAD_REQUEST for one's own."""
+def delete(library: Library, actor: Actor, id: str, is_repeat: bool = False) -> None:
+    """Mark a project as deleted: it and its keys stop at once, its contents stay on disk. BAD_REQUEST for one's own.
+
+    NOT_FOUND for one that is deleted already, unless `is_repeat` (see `collections.delete`).
+    """
     if id == actor.project_id:
         raise errors.bad_request(
             "projectId", "a key cannot delete the project it acts in; use a key of another project"
         )
     with library.store.write() as tx:
+        if is_repeat and tx.projects.is_deleted(id):
+            return
         _administered(tx.projects.get(actor.key_id, id), id)
         tx.projects.delete(id, ids.now())
         tx.access.end_project(id)

@@ -152,7 +152,7 @@ async def update(call: Call[Any, ProjectPatch]) -> OneProject:
 @routes.add("DELETE", "/projects/{projectId}", projects.delete, Empty, errors=("NOT_FOUND",))
 async def delete(call: Call[Any, None]) -> Empty:
     """Delete a project. It and its keys stop at once; a key cannot delete its own project."""
-    await call.write(projects.delete, call.params[0])
+    await call.write(projects.delete, call.params[0], call.is_repeat)
     return Empty()
 
 
@@ -174,7 +174,7 @@ async def create_key(call: Call[Any, NewApiKey]) -> ApiKeySecret:
 @routes.add("DELETE", "/projects/{projectId}/api-keys/{keyId}", access.revoke_key, Empty, errors=("NOT_FOUND",))
 async def revoke_key(call: Call[Any, None]) -> Empty:
     """Revoke an API key, at once."""
-    await call.write(access.revoke_key, call.params[0], call.params[1])
+    await call.write(access.revoke_key, call.params[0], call.params[1], call.is_repeat)
     return Empty()
 
 

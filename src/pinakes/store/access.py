@@ -58,6 +58,11 @@ class AccessSql:
             self._change("DELETE FROM access_grant WHERE api_key_id = ?", (key_id,))
         return bool(found)
 
+    def is_revoked(self, project_id: str, key_id: str) -> bool:
+        """Whether there was such a key."""
+        sql = "SELECT 1 FROM api_key WHERE id = ? AND project_id = ? AND revoked_at IS NOT NULL"
+        return bool(self._query(sql, (key_id, project_id)))
+
     def end_project(self, project_id: str) -> None:
         """End every grant in a project, and all of the keys that belong to it."""
         self._change(

@@ -62,6 +62,10 @@ class ProjectSql:
         """Mark a project."""
         self._change("UPDATE project SET deleted_at = ? WHERE id = ?", (now, id))
 
+    def is_deleted(self, id: str) -> bool:
+        """Whether there was such a project."""
+        return bool(self._query("SELECT 1 FROM project WHERE id = ? AND deleted_at IS NOT NULL", (id,)))
+
     def any_team(self) -> str | None:
         """The id of the library's team, once it has one."""
         rows = self._query("SELECT id FROM team ORDER BY id LIMIT 1")

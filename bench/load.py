@@ -17,11 +17,13 @@ SCRIPT = Path(__file__).parent / "wrk.lua"
 
 
 class Sample(NamedTuple):
-    """What wrk saw in one run. Latencies are milliseconds."""
+    """One run. Latencies are milliseconds, CPU time is the server's, and its share is that of one core."""
 
     per_second: float
     p50: float
     p99: float
+    cpu_us: float
+    cpu_share: float
 
 
 def require_tools() -> None:
@@ -36,13 +38,16 @@ def measure(service: Service, operation: str, seconds: int, seed: int) -> Sample
     """Run one operation against a running service. A request that failed stops the benchmark."""
     command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s"]
     arguments = [service.authorization, str(seed), operation, str(service.ids)]
+    cpu_before = service.cpu_seconds()
     run = subprocess.run(
         [*command, "-s", str(SCRIPT), service.url, "--", *arguments], capture_output=True, text=True, check=False
     )
+    cpu = service.cpu_seconds() - cpu_before
     lines = [line for line in run.stdout.splitlines() if line.startswith("{")]
     if run.returncode or not lines:
         sys.exit(f"wrk failed on {service.name}, {operation}:\n{run.stdout}{run.stderr}")
     seen = json.loads(lines[-1])
     if seen["failed"] or not seen["requests"]:
         sys.exit(f"{service.name} failed {seen['failed']} of {seen['requests']} requests of {operation}; {service.log}")
-    return Sample(seen["requests"] * 1e6 / seen["duration"], seen["p50"] / 1000, seen["p99"] / 1000)
+    per_second = seen["requests"] * 1e6 / seen["duration"]
+    return Sample(per_second, seen["p50"] / 1000, seen["p99"] / 1000, cpu * 1e6 / seen["requests"], cpu / seconds)

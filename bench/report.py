@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -26,7 +27,9 @@ PEER_PACKAGES = ("fastapi", "pydantic", "sqlalchemy", "aiosqlite", "uvicorn")
 def summary(samples: Samples, seconds: int, load_before: float) -> dict[str, Any]:
     """Everything a reader needs to judge and to repeat the figures. `load_before`: what else the machine was doing.
 
-    Ratios are medians over the rounds of ours to theirs in that round: what slows the machine for a while slows both.
+    Ratios are medians over the rounds of ours to theirs in that round: how many times the requests a second, and how
+    many times less CPU a request. Where others use the machine only the second means much: a service that saturates
+    its core loses less of it than one that waits for wrk.
     """
     results = {
         name: {operation: _medians(runs) for operation, runs in operations.items()}
@@ -52,20 +55,40 @@ def print_tables(found: dict[str, Any]) -> None:
     console.print(f"{setup['date']}, {setup['machine']}")
     console.print(f"{setup['rounds']} × {setup['seconds']} s, {CONNECTIONS} connections")
     console.print(f"load average before: {setup['loadBefore']:.1f}")
-    table = Table("operation", "service", "req/s", "p50 ms", "p99 ms", "pinakes is")
+    table = Table(
+        "operation",
+        "service",
+        "req/s",
+        "p50 ms",
+        "p99 ms",
+        "CPU µs",
+        "core",
+        "rate ×",
+        "CPU ×",
+        box=box.SIMPLE,
+        pad_edge=False,
+    )
     for column in table.columns[2:]:
         column.justify = "right"
     for operation, label in OPERATIONS.items():
         table.add_section()
         for name, figures in found["results"].items():
-            one = figures[operation]
-            ratio = f"{found['ratios'][name][operation]:.2f} ×" if name in found["ratios"] else ""
-            is_first = name == next(iter(found["results"]))
-            rate, p50, p99 = f"{one['perSecond']:,.0f}", f"{one['p50']:.1f}", f"{one['p99']:.1f}"
-            table.add_row(label if is_first else "", name, rate, p50, p99, ratio)
+            ratio = found["ratios"][name][operation] if name in found["ratios"] else None
+            table.add_row(label if name == OURS else "", name, *_cells(figures[operation], ratio))
     console.print(table)
     for name, versions in setup["versions"].items():
         console.print(f"{name}: {versions}", style="dim")
+
+
+def _cells(figures: dict[str, float], ratio: dict[str, float] | None) -> list[str]:
+    return [
+        f"{figures['perSecond']:,.0f}",
+        f"{figures['p50']:.1f}",
+        f"{figures['p99']:.1f}",
+        f"{figures['cpuMicroseconds']:,.0f}",
+        f"{figures['cpuShare']:.0%}",
+        *([f"{ratio['rate']:.2f}", f"{ratio['cpu']:.2f}"] if ratio else []),
+    ]
 
 
 def _medians(runs: list[Sample]) -> dict[str, float]:
@@ -73,11 +96,17 @@ def _medians(runs: list[Sample]) -> dict[str, float]:
         "perSecond": round(median(run.per_second for run in runs), 1),
         "p50": round(median(run.p50 for run in runs), 3),
         "p99": round(median(run.p99 for run in runs), 3),
+        "cpuMicroseconds": round(median(run.cpu_us for run in runs), 1),
+        "cpuShare": round(median(run.cpu_share for run in runs), 3),
     }
 
 
-def _ratio(ours: list[Sample], theirs: list[Sample]) -> float:
-    return round(median(our.per_second / their.per_second for our, their in zip(ours, theirs, strict=True)), 3)
+def _ratio(ours: list[Sample], theirs: list[Sample]) -> dict[str, float]:
+    rounds = list(zip(ours, theirs, strict=True))
+    return {
+        "rate": round(median(our.per_second / their.per_second for our, their in rounds), 3),
+        "cpu": round(median(their.cpu_us / our.cpu_us for our, their in rounds), 3),
+    }
 
 
 def _setup(samples: Samples, seconds: int) -> dict[str, Any]:

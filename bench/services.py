@@ -37,6 +37,7 @@ class Service:
     cwd: Path = BENCH.parent
     key: dict[str, Any] = field(default_factory=dict)
     port: int = 0
+    pid: int = 0
 
     @property
     def url(self) -> str:
@@ -55,6 +56,11 @@ class Service:
         pair = f"{self.key['apiKey']}:{self.key['apiSecret']}"
         return "Basic " + base64.b64encode(pair.encode()).decode()
 
+    def cpu_seconds(self) -> float:
+        """CPU time of the running process so far, all its threads', in user and system mode."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=f"{self.url}/v1", headers={"Authorization": self.authorization}, timeout=60)
 
@@ -67,6 +73,7 @@ class Service:
             process = subprocess.Popen(
                 command, cwd=self.cwd, env=os.environ | self.environment, stdout=log, stderr=subprocess.STDOUT
             )
+        self.pid = process.pid
         try:
             self._wait(process)
             yield

@@ -225,6 +225,7 @@ def create(library: Library, actor: Actor, new: NewAsset, stored: Bytes) -> Asse
     """
     now = ids.now()
     with library.store.write() as tx:
+        library.blobs.require(stored.sha256)  # a sweep may have taken them just before; from here on it cannot
         parent = _parent(tx, actor.owner, new.parent_id)
         if new.model_id is not None:
             collections.require_live(tx, actor.owner, "model", [new.model_id], "modelId")

@@ -108,6 +108,11 @@ class Blobs:
     def has_thumbnail(self, sha256: str, size: int) -> bool:
         return self.size(thumbnail_key(sha256, size)) is not None
 
+    def require(self, sha256: str) -> None:
+        """UNAVAILABLE, to be tried again, when the bytes are not there."""
+        if self.size(blob_key(sha256)) is None:
+            raise PinakesError("UNAVAILABLE", "The bytes were swept while they were uploaded; send them again.")
+
     def read(self, key: str) -> bytes:
         """All bytes at once; raises NOT_FOUND. Use `stream` for files of unknown size."""
         _check(key)

@@ -55,7 +55,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             extra={"expected": "an address"},
         ),
     ] = "127.0.0.1"
-    port: Annotated[int, Meta(description="Port to listen on.", ge=1, le=65535)] = 8420
+    port: Annotated[int, Meta(description="Port to listen on; 0 for any free one.", ge=0, le=65535)] = 8420
     public_url: Annotated[
         str,
         Meta(

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,16 +91,9 @@ def make_place(folder: Path, asset_count: int = 0) -> Place:
         library.close()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def command(data: Path, *options: str) -> list[str]:
-    """What serves a folder; the last `--port` counts."""
-    port = str(free_port())
-    return [sys.executable, "-m", "pinakes", "serve", "--data", str(data), "--port", port, "--json", *options]
+    """What serves a folder, on a port that the system chooses unless the options name one."""
+    return [sys.executable, "-m", "pinakes", "serve", "--data", str(data), "--port", "0", "--json", *options]
 
 
 def environment(**settings: object) -> dict[str, str]:

@@ -22,6 +22,10 @@ from api.clients import Curl, Key, Sdk, open_sdk
 sys.path.append(str(Path(__file__).parents[1] / "media"))  # for `pictures`
 
 
+ORIGIN = "https://app.example.com"
+PUBLIC_URL = "https://media.example.com/pinakes"
+
+
 class Server(NamedTuple):
     """A running server. `admin` administers its first project."""
 
@@ -58,11 +62,11 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServ
         log = data.parent / "log"
         with log.open("wb") as stderr:
             process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=stderr)
-        processes.append((process, log))
         assert process.stdout is not None
         with process.stdout:
             said = process.stdout.readline()
         assert said, log.read_text()
+        processes.append((process, log))
         first: dict[str, str] = json.loads(said)
         key = Key(first["apiKey"], first["apiSecret"], first["projectId"])
         return Server(first["url"], process.pid, data, key)
@@ -86,6 +90,21 @@ def _free_port() -> int:
 def server(start_server: StartServer) -> Server:
     """The server that most tests share."""
     return start_server()
+
+
+@pytest.fixture(scope="session")
+def tuned(start_server: StartServer) -> Server:
+    """A server with settings of its own: for pages of one web site, behind a proxy, strict and with low limits."""
+    return start_server(
+        cors_origins=ORIGIN,
+        public_url=PUBLIC_URL,
+        require_if_match="true",
+        max_body_bytes=2_000,
+        max_upload_bytes=2_000_000,
+        max_pixels=25_000_000,
+        decode_time_limit_s=2,
+        decode_processes=1,
+    )
 
 
 @pytest.fixture

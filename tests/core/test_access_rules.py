@@ -36,6 +36,9 @@ def test_a_key_acts_in_its_project_until_revoked(library: Library, admin: Actor)
     access.revoke_key(library, admin, admin.project_id, key.id)
     assert refusal(sign_in, library, key.id, key.secret).code == "UNAUTHORIZED"
     assert refusal(access.revoke_key, library, admin, admin.project_id, key.id).code == "NOT_FOUND"
+    access.revoke_key(library, admin, admin.project_id, key.id, is_repeat=True)
+    unknown = refusal(lambda: access.revoke_key(library, admin, admin.project_id, "key_never", is_repeat=True))
+    assert unknown.code == "NOT_FOUND"
 
 
 def test_wrong_credentials_read_the_same(library: Library, admin: Actor) -> None:
@@ -164,6 +167,8 @@ def test_a_deleted_project_ends_with_its_keys(library: Library) -> None:
     assert refusal(sign_in, library, key.id, key.secret, second).code == "FORBIDDEN"
     assert refusal(projects.get, library, admin, second).code == "NOT_FOUND"
     assert refusal(projects.delete, library, admin, second).code == "NOT_FOUND"
+    projects.delete(library, admin, second, is_repeat=True)
+    assert refusal(lambda: projects.delete(library, admin, "proj_never", is_repeat=True)).code == "NOT_FOUND"
     assert refusal(access.create_key, library, admin, second, NewApiKey()).code == "NOT_FOUND"
     (asset,) = make_assets(library, admin, 1)
     assert refusal(assets.copy, library, admin, asset, second).code == "FORBIDDEN"
@@ -195,3 +200,26 @@ def test_projects_come_in_pages(library: Library, admin: Actor) -> None:
     assert len(projects.get_page(library, admin, 10, team_id=team_id).items) == 5
     assert projects.get_page(library, admin, 10, team_id="team_never").items == []
     assert refusal(projects.get_page, library, admin, 3, first.token, team_id).code == "BAD_REQUEST"
+
+
+def test_the_machine_itself_needs_no_key(library: Library, clock: Clock) -> None:
+    """What `pinakes key` and `pinakes project` stand on."""
+    assert projects.find_first(library, None) is None
+    key = projects.create_first_key(library, None, NewApiKey("K", "admin"))
+    clock.move(ms=1)
+    second = projects.create_first_key(library, "Second", NewApiKey("K2", "reader"))
+    first, other = projects.get_all(library)
+    assert [(first.name, other.name)] == [("default", "Second")]
+    assert (key.owner_id, second.owner_id) == (first.id, other.id)
+    assert projects.create_first_key(library, None, NewApiKey()).owner_id == first.id
+    assert projects.create_first_key(library, "Second", NewApiKey()).owner_id == other.id
+    assert projects.create_first_key(library, other.id, NewApiKey()).owner_id == other.id
+    assert projects.find_first(library, "never") is None
+    twin = projects.create_first(library, "Second")
+    assert refusal(projects.find_first, library, "Second").details["field"] == "project"
+    assert next(one.id for one in access.get_all_keys(library, [first.id, twin])) == key.id
+    access.revoke_first_key(library, [twin, other.id], second.id)
+    assert refusal(sign_in, library, second.id, second.secret).code == "UNAUTHORIZED"
+    for wrong in (second.id, key.id, "key_never"):
+        assert refusal(access.revoke_first_key, library, [other.id], wrong).code == "NOT_FOUND"
+    sign_in(library, key.id, key.secret)

@@ -242,3 +242,18 @@ def test_readers_may_not_write(library: Library, admin: Actor) -> None:
         with pytest.raises(PinakesError) as caught:
             verb()
         assert (caught.value.code, caught.value.details) == ("FORBIDDEN", {"scope": "assets.write"})
+
+
+def test_bytes_are_found_while_asset_and_project_live(library: Library, admin: Actor) -> None:
+    """For whoever holds a signed link."""
+    second = projects.create(library, admin, NewProject("Second")).id
+    (id,) = make_assets(library, admin, 1)
+    copy = assets.copy(library, admin, id, second).id
+    found = assets.locate(library, second, copy)
+    assert (found.size, found.mime_type, found.name) == (len(make_png()), "image/png", "a.png")
+    assert library.blobs.read(f"blobs/{found.sha256[:2]}/{found.sha256[2:4]}/{found.sha256}") == make_png()
+    assets.delete(library, admin, [id])
+    projects.delete(library, admin, second)
+    for project_id, gone in ((admin.project_id, id), (second, copy), (admin.project_id, copy), ("proj_never", id)):
+        with pytest.raises(PinakesError, match="There is no asset"):
+            assets.locate(library, project_id, gone)

@@ -117,11 +117,12 @@ class LibraryMachine(RuleBasedStateMachine):
 
     @rule(which=WHICH, noun=NOUNS, choice=CHOICE, wanted=CHOICES)
     def remove(self, which: int, noun: Noun, choice: int, wanted: list[int]) -> None:
-        """Any ids at all."""
+        """Any ids at all, members foremost."""
         library, actor, project = self.at(which)
-        everybody = [id for one in self.projects for id in one.things[noun]] + NEVER
-        chosen = list(dict.fromkeys(everybody[n % len(everybody)] for n in wanted))
         if shelf := pick(project.live_shelves(), choice):
+            everybody = [id for one in self.projects for id in one.things[noun]] + NEVER
+            some = sorted(shelf.members[noun]) or everybody
+            chosen = list(dict.fromkeys(pick(some if n % 3 else everybody, n // 3) for n in wanted))
             after, report = collections.remove(library, actor, shelf.id, noun, chosen)
             gone = [id for id in chosen if id in shelf.members[noun] and project.is_live(noun, id)]
             assert (report.removed, report.unchanged) == (gone, [id for id in chosen if id not in gone])
@@ -133,8 +134,10 @@ class LibraryMachine(RuleBasedStateMachine):
     @rule(which=WHICH, choice=CHOICE, cover=st.none() | CHOICE)
     def set_cover_of_collection(self, which: int, choice: int, cover: int | None) -> None:
         library, actor, project = self.at(which)
-        thing = None if cover is None else pick(list(project.things["asset"].values()), cover)
         if shelf := pick(project.live_shelves(), choice):
+            members = [project.things["asset"][id] for id in sorted(shelf.members["asset"])]
+            some = members if members and cover and cover % 3 else list(project.things["asset"].values())
+            thing = None if cover is None else pick(some, cover // 3)
             wanted = thing.id if thing else None
             patch = CollectionPatch(thumbnail=wanted)
             refused = missing(lambda: collections.update(library, actor, shelf.id, patch))

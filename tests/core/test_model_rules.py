@@ -155,6 +155,7 @@ def test_the_trash_and_back(clock: Clock, library: Library, admin: Actor) -> Non
     mlmodels.update_tags(library, admin, id, TagChange(add=["t"]))
     with pytest.raises(PinakesError, match="is not deleted"):
         mlmodels.restore(library, admin, id)
+    assert mlmodels.restore(library, admin, id, is_repeat=True) == mlmodels.get(library, admin, id)
     mlmodels.delete(library, admin, id)
     assert (live(library, admin), collections.get(library, admin, shelf).model_count) == ([], 0)
     (trashed,) = mlmodels.get_page(library, admin, ModelFilter(is_deleted=True)).items

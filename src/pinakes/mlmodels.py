@@ -82,9 +82,9 @@ class NewModel(msgspec.Struct, frozen=True, rename="camel"):
 class ModelPatch(ModelSettings, frozen=True, rename="camel"):
     """What `update` changes: absent fields stay, a null thumbnail is unset."""
 
-    name: str | UnsetType = UNSET
+    name: Name | UnsetType = UNSET
     type: ModelType | UnsetType = UNSET
-    short_description: str | UnsetType = UNSET
+    short_description: Prose | UnsetType = UNSET
     thumbnail: str | UnsetType | None = UNSET
 
 

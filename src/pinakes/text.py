@@ -17,6 +17,7 @@ _NO_NUL = {"pattern": r"^[^\u0000]*$"}
 Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_NAME, **_NOT_BLANK})]
 TagName = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_TAG, **_NOT_BLANK})]
 Prose = Annotated[str, Meta(extra_json_schema={"maxLength": MAX_DESCRIPTION, **_NO_NUL})]
+Id = Annotated[str, Meta(min_length=1)]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 

@@ -13,7 +13,7 @@ from pinakes.api.routes import ProjectQuery, Routes
 from pinakes.asset_types import ASSET_TYPES
 from pinakes.assets import Asset, AssetFilter, AssetPatch, NewAsset, RestoreReport
 from pinakes.tags import TagChange, TagReport
-from pinakes.text import Time
+from pinakes.text import Id, Time
 
 routes = Routes()
 
@@ -79,13 +79,13 @@ class AssetList(msgspec.Struct, frozen=True):
 class BulkAssetIds(msgspec.Struct, frozen=True, rename="camel"):
     """1 to 200 assets."""
 
-    asset_ids: Annotated[list[str], Meta(min_length=1, max_length=assets.MOST_BULK)]
+    asset_ids: Annotated[list[Id], Meta(min_length=1, max_length=assets.MOST_BULK)]
 
 
 class TrashAssetIds(msgspec.Struct, frozen=True, rename="camel"):
     """1 to 100 assets."""
 
-    asset_ids: Annotated[list[str], Meta(min_length=1, max_length=assets.MOST_DELETED)]
+    asset_ids: Annotated[list[Id], Meta(min_length=1, max_length=assets.MOST_DELETED)]
 
 
 class CopyAsset(msgspec.Struct, frozen=True, rename="camel"):

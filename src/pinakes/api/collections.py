@@ -11,6 +11,7 @@ from pinakes.api.http import Empty
 from pinakes.api.routes import ProjectQuery, Routes
 from pinakes.collections import Added, Collection, CollectionPatch, NewCollection, Removed
 from pinakes.errors import PinakesError
+from pinakes.text import Id
 
 routes = Routes()
 
@@ -42,13 +43,13 @@ class CollectionPage(msgspec.Struct, frozen=True, rename="camel"):
 class AssetIds(msgspec.Struct, frozen=True, rename="camel"):
     """1 to 49 assets."""
 
-    asset_ids: Annotated[list[str], Meta(min_length=1, max_length=collections.MOST_MEMBERS)]
+    asset_ids: Annotated[list[Id], Meta(min_length=1, max_length=collections.MOST_MEMBERS)]
 
 
 class ModelIds(msgspec.Struct, frozen=True, rename="camel"):
     """1 to 49 models."""
 
-    model_ids: Annotated[list[str], Meta(min_length=1, max_length=collections.MOST_MEMBERS)]
+    model_ids: Annotated[list[Id], Meta(min_length=1, max_length=collections.MOST_MEMBERS)]
 
 
 class AddedAnswer(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from pinakes.api.routes import ProjectQuery, Routes
 from pinakes.mlmodels import Description, Example, MinimalModel, MLModel, ModelFilter, ModelPatch, NewModel
 from pinakes.model_types import ModelType
 from pinakes.tags import TagChange, TagReport
-from pinakes.text import Time
+from pinakes.text import Id, Prose, Time
 
 routes = Routes()
 
@@ -65,7 +65,7 @@ class ModelList(msgspec.Struct, frozen=True):
 class BulkModelIds(msgspec.Struct, frozen=True, rename="camel"):
     """1 to 200 models."""
 
-    model_ids: Annotated[list[str], Meta(min_length=1, max_length=mlmodels.MOST_BULK)]
+    model_ids: Annotated[list[Id], Meta(min_length=1, max_length=mlmodels.MOST_BULK)]
     minimal: bool = False
 
 
@@ -85,7 +85,7 @@ class DescriptionAnswer(msgspec.Struct, frozen=True):
 class NewDescription(msgspec.Struct, frozen=True):
     """Markdown."""
 
-    description: str
+    description: Prose
 
 
 class ExamplesAnswer(msgspec.Struct, frozen=True):
@@ -97,7 +97,7 @@ class ExamplesAnswer(msgspec.Struct, frozen=True):
 class ExampleIds(msgspec.Struct, frozen=True, rename="camel"):
     """Up to 100 assets, in order."""
 
-    asset_ids: Annotated[list[str], Meta(max_length=mlmodels.MOST_EXAMPLES)]
+    asset_ids: Annotated[list[Id], Meta(max_length=mlmodels.MOST_EXAMPLES)]
 
 
 @routes.add("GET", "/models", mlmodels.get_page, ModelPage, query=ModelsQuery, errors=("NOT_FOUND",))

@@ -65,12 +65,14 @@ class Checkpointer:
             self._idle.set()
 
     def close(self) -> None:
-        """End the thread and empty the log; a second time nothing."""
+        """End the thread and empty the log, as far as other processes let us; a second time nothing."""
         if self._is_closing:
             return
         self._is_closing = True
         self._start.set()
         self._thread.join()
+        # To wait for a reader to let go of the log would keep every other writer waiting too.
+        self._writer.set_busy_timeout(0)
         _checkpoint(self._writer, apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 

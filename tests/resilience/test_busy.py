@@ -15,7 +15,8 @@ HOLD = """
 import sys, apsw
 connection = apsw.Connection(sys.argv[1])
 connection.set_busy_timeout(5000)
-connection.execute("BEGIN IMMEDIATE")
+connection.execute(sys.argv[2])
+connection.execute("SELECT count(*) FROM collection").fetchall()
 print("held", flush=True)
 sys.stdin.read()
 connection.execute("ROLLBACK")
@@ -28,9 +29,9 @@ def place(tmp_path: Path) -> Place:
 
 
 @contextmanager
-def write_lock(place: Place) -> Iterator[None]:
-    """Another process that holds the write lock."""
-    command = [sys.executable, "-c", HOLD, str(place.database)]
+def held(place: Place, begin: str) -> Iterator[None]:
+    """Another process in a transaction: with the write lock (`BEGIN IMMEDIATE`) or a snapshot (`BEGIN`)."""
+    command = [sys.executable, "-c", HOLD, str(place.database), begin]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
@@ -44,7 +45,7 @@ def test_locked_for_longer_than_the_server_waits(place: Place) -> None:
     with serving(place, busy_timeout_s=1) as server, server.client() as client:
         collection_id = new_collection(client)
         path = f"/collections/{collection_id}"
-        with write_lock(place), ThreadPoolExecutor(5) as pool:
+        with held(place, "BEGIN IMMEDIATE"), ThreadPoolExecutor(5) as pool:
             begun = time.monotonic()
             writing = [pool.submit(client.put, path, json={"name": f"name {n}"}) for n in range(5)]
             reads = 0
@@ -72,7 +73,7 @@ def test_locked_for_longer_than_the_server_waits(place: Place) -> None:
 def test_locked_for_less_than_the_server_waits(place: Place) -> None:
     """Writes wait, and succeed."""
     with serving(place, busy_timeout_s=5) as server, server.client() as client, ThreadPoolExecutor(4) as pool:
-        with write_lock(place):
+        with held(place, "BEGIN IMMEDIATE"):
             writing = [pool.submit(client.post, "/collections", json={"name": f"{n}"}) for n in range(4)]
             time.sleep(0.7)
             assert not any(one.done() for one in writing)
@@ -87,10 +88,28 @@ def test_locked_while_it_stops(place: Place) -> None:
         serving(place, busy_timeout_s=1) as server,
         server.client() as client,
         ThreadPoolExecutor(1) as pool,
-        write_lock(place),
+        held(place, "BEGIN IMMEDIATE"),
     ):
         writing = pool.submit(client.post, "/collections", json={"name": "late"})
         time.sleep(0.3)
         assert server.stop() == 0
         assert writing.result().status_code == 503
+    assert findings(place) == []
+
+
+def test_a_command_beside_a_long_reader_holds_up_no_write(place: Place) -> None:
+    """Folding the log as it ends must not wait for the reader, because all writers would wait with it."""
+    with serving(place, busy_timeout_s=2) as server, server.client() as client, ThreadPoolExecutor(1) as pool:
+        path = f"/collections/{new_collection(client)}"
+        with held(place, "BEGIN"):
+            ok(client.put(path, json={"name": "newer than what is read"}))
+            listing = [sys.executable, "-m", "pinakes", "key", "list", "--data", str(place.data)]
+            command = pool.submit(subprocess.run, listing, capture_output=True, timeout=60)
+            longest = 0.0
+            while not command.done():
+                begun = time.monotonic()
+                ok(client.put(path, json={"name": "again"}))
+                longest = max(longest, time.monotonic() - begun)
+            assert command.result().returncode == 0
+            assert longest < 1.5
     assert findings(place) == []

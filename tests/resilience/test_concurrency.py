@@ -109,7 +109,10 @@ def test_adds_removes_and_the_trash(server: Server) -> None:
             assert seen == {id: [collection_id] if id in inside else [] for id in own if id in live}, verb
         members.extend(inside & live)
 
-    at_once(server, change)
+    with ThreadPoolExecutor(1) as beside:
+        found = beside.submit(findings, server.place)
+        at_once(server, change)
+        assert found.result() == []  # what changes meanwhile is no finding
     with server.client() as client:
         walked = walk_members(client, collection_id)
         assert sorted(id for id in walked if id not in shared) == sorted(members)

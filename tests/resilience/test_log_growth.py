@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,11 +52,12 @@ def writes(client: httpx.Client, number: int, place: Place) -> Iterator[Callable
     chance = random.Random(number)
     collection_id = new_collection(client)
     text = '{"description":"' + base64.b64encode(os.urandom(74_000)).decode() + '"}'
+    path = f"/collections/{collection_id}/assets"
     while True:
-        ids, id = chance.sample(place.asset_ids, 49), chance.choice(place.asset_ids)
-        yield lambda ids=ids: client.put(f"/collections/{collection_id}/assets", json={"assetIds": ids})
-        yield lambda id=id: client.put(f"/assets/{id}", content=text)
-        yield lambda ids=ids: client.request("DELETE", f"/collections/{collection_id}/assets", json={"assetIds": ids})
+        ids = {"assetIds": chance.sample(place.asset_ids, 49)}
+        yield partial(client.put, path, json=ids)
+        yield partial(client.put, f"/assets/{chance.choice(place.asset_ids)}", content=text)
+        yield partial(client.request, "DELETE", path, json=ids)
 
 
 def uploads(client: httpx.Client, _number: int, _place: Place) -> Iterator[Callable[[], httpx.Response]]:

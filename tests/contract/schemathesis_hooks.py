@@ -10,7 +10,14 @@ from typing import Any, NamedTuple
 
 import schemathesis
 from schemathesis.core.failures import Failure
-from schemathesis.openapi.checks import RejectedPositiveData
+from schemathesis.openapi.checks import EnsureResourceAvailability, RejectedPositiveData
+
+KEY_ID = os.environ["CONTRACT_KEY_ID"]
+PROJECT_ID = os.environ["CONTRACT_PROJECT_ID"]
+PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+TRASH_FILTERS = {"projectId", "pageSize", "deleted", "originalAssets", "sortDirection"}
+REAL = json.loads(os.environ["CONTRACT_REAL"])
+"""Ids of things that exist, by the id that the description has as its example."""
 
 
 class Rule(NamedTuple):
@@ -22,20 +29,13 @@ class Rule(NamedTuple):
 
 
 RULES = [
-    Rule(r"GET /v1/\w+", "paginationToken: this token is damaged.*", "tokens are opaque: only the server makes them"),
     Rule(
         "GET /v1/(assets|models)",
         "(created|updated)(After|Before): needs sortBy=(created|updated)At",
         "a bound needs its sorting",
     ),
     Rule("GET /v1/(assets|models)", "types: send either type or types, not both", "one of two parameters"),
-    Rule("GET /v1/assets", r"\w+: cannot be combined with deleted=true", "the trash has fewer filters"),
     Rule("GET /v1/models", "collectionIds?: needs privacy=.*", "each is for other values of privacy"),
-    Rule(
-        "POST /v1/assets",
-        "image: (this is neither base64|a data URL must look|there are no bytes|the data URL says|this is no).*",
-        "the bytes of a file are beyond a schema",
-    ),
     Rule("POST /v1/models", "id: there is a model .* already.*", "an id is taken only once (and 409 would be retried)"),
     Rule(
         "PUT /v1/(assets|models)/{.*}/tags", "delete: the same tag is to be added and deleted", "two lists that differ"
@@ -44,21 +44,64 @@ RULES = [
     Rule("POST /v1/models/{modelId}/restore", "modelId: model .* is not deleted", "what is in the trash counts"),
     Rule("DELETE /v1/projects/{projectId}", "projectId: a key cannot delete the project it acts in.*", "our own one"),
 ]
+UNKNOWN = [
+    Rule(
+        "(PUT|POST) /v1/(collections|assets|models).*",
+        "(assetIds|modelIds|collectionIds|collectionId|parentId|modelId|thumbnail): no such .*",
+        "the thing in the path was found; what the body names was not",
+    ),
+]
 
 
 @schemathesis.hook
 def filter_failure(context: Any, failure: Failure, case: Any, response: Any) -> bool:  # noqa: ARG001 - names matter
     """Keep every failure but a refusal by one of the rules."""
-    if not isinstance(failure, RejectedPositiveData) or response.status_code != 400:
+    if isinstance(failure, RejectedPositiveData) and response.status_code == 400:
+        rules = RULES
+    elif isinstance(failure, EnsureResourceAvailability):
+        rules = UNKNOWN
+    else:
         return True
     reason = json.loads(response.content)["reason"]
-    return not any(
+    excused = any(
         re.fullmatch(rule.operation, case.operation.label) and re.fullmatch(rule.reason, reason, re.DOTALL)
-        for rule in RULES
+        for rule in rules
     )
+    return not excused
 
 
 @schemathesis.hook
 def filter_case(context: Any, case: Any) -> bool:  # noqa: ARG001 - names matter
     """Links lead to the key that Schemathesis itself uses; once that is revoked, everything would be a 401."""
-    return (case.path_parameters or {}).get("keyId") != os.environ["CONTRACT_KEY_ID"]
+    return (case.path_parameters or {}).get("keyId") != KEY_ID
+
+
+@schemathesis.hook
+def map_case(context: Any, case: Any) -> Any:  # noqa: ARG001 - names matter
+    """Let calls get past the questions whether the key may see the project, whether the thing exists, and the like.
+
+    A text takes the place of a text, so that what breaks the schema does so as before.
+    """
+    query = case.query or {}
+    if isinstance(query.get("projectId"), str):
+        query["projectId"] = PROJECT_ID
+    if isinstance(query.get("paginationToken"), str):
+        del query["paginationToken"]  # only the server makes them
+    if query.get("deleted") is True and set(query) - TRASH_FILTERS:
+        query["deleted"] = False  # else most queries for assets would be refused for this one combination
+    for name, value in (case.path_parameters or {}).items():
+        case.path_parameters[name] = _real(value)
+    body = _real(case.body)
+    if isinstance(body, dict) and isinstance(body.get("image"), str):
+        body["image"] = PIXEL  # the bytes of a file are beyond a schema
+    if body != case.body:
+        case.body = body
+    return case
+
+
+def _real(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _real(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_real(part) for part in value]
+    return REAL.get(value, value) if isinstance(value, str) else value

@@ -101,8 +101,7 @@ def tuned(start_server: StartServer) -> Server:
         require_if_match="true",
         max_body_bytes=2_000,
         max_upload_bytes=2_000_000,
-        max_pixels=25_000_000,
-        decode_time_limit_s=2,
+        decode_time_limit_s=1,
         decode_processes=1,
     )
 

@@ -55,19 +55,8 @@ def print_tables(found: dict[str, Any]) -> None:
     console.print(f"{setup['date']}, {setup['machine']}")
     console.print(f"{setup['rounds']} × {setup['seconds']} s, {CONNECTIONS} connections")
     console.print(f"load average before: {setup['loadBefore']:.1f}")
-    table = Table(
-        "operation",
-        "service",
-        "req/s",
-        "p50 ms",
-        "p99 ms",
-        "CPU µs",
-        "core",
-        "rate ×",
-        "CPU ×",
-        box=box.SIMPLE,
-        pad_edge=False,
-    )
+    columns = ("operation", "service", "req/s", "p50 ms", "p99 ms", "CPU µs", "core", "rate ×", "CPU ×")
+    table = Table(*columns, box=box.SIMPLE, padding=(0, 0, 0, 1))
     for column in table.columns[2:]:
         column.justify = "right"
     for operation, label in OPERATIONS.items():

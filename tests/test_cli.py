@@ -207,7 +207,7 @@ def test_check_exits_with_what_it_found() -> None:
 
 def test_backup_and_restore() -> None:
     key = run_json("key", "create")
-    assert "b.tar: 0 files" in run("backup", "b.tar")
+    assert "b.tar: the database, 0 files" in run("backup", "b.tar")
     assert "exists" in run("backup", "b.tar", status=2)
     assert run_json("backup", "c.tar")["absent"] == []
     assert "Restored 0 files" in run("restore", "b.tar", "--data", "again")

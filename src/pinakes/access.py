@@ -156,13 +156,21 @@ def authenticate(library: Library, key_id: str, secret_hash: bytes, project_id: 
 
 @needs("keys.write")
 def create_key(library: Library, actor: Actor, project_id: str, new: NewApiKey) -> ApiKeySecret:
-    """A new key of a project the actor administers; its secret is in the answer and nowhere else."""
+    """A new key of a project the actor administers; its secret is in the answer and nowhere else.
+
+    FORBIDDEN for a role with scopes that the actor's own key lacks in that project.
+    """
     check_role(new.role)
     text.check_name("name", new.name)
     with library.store.write() as tx:
         project = tx.projects.get(actor.key_id, project_id)
         if project is None or "keys.write" not in scopes_of(project.role):
             raise errors.not_found("project", project_id)
+        beyond = sorted(scopes_of(new.role) - scopes_of(project.role))
+        if beyond:
+            raise PinakesError(
+                "FORBIDDEN", f"A key cannot give what it lacks itself: {', '.join(beyond)}.", scopes=beyond
+            )
         key, secret = _new_key(project_id, new, actor.key_id)
         tx.access.insert_key(key, hash_secret(secret))
     return _with_secret(key, secret, project.team_id)

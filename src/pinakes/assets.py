@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from pinakes import collections, errors, ids, page, tags, text
+from pinakes import collections, errors, ids, tags, text
 from pinakes.access import Actor, needs, scopes_of
 from pinakes.asset_types import UPLOADED_AS
 from pinakes.collections import Thumbnail
@@ -288,11 +288,11 @@ def get_page(
 ) -> Page[Asset]:
     """Assets that pass the filter. NOT_FOUND for an unknown collection. Two statements with a collection, else one."""
     scope = ("assets", actor.project_id, msgspec.structs.astuple(filter))
-    after = page.read_token(token, scope)
+    after = library.tokens.read(token, scope)
     with library.store.read() as tx:
         collection = _collection(tx, actor.owner, filter.collection_id)
         rows = tx.assets.page(actor.owner, filter, collection, library.trash_cutoff(), after, size + 1)
-    cut = page.cut(rows, size, scope, lambda row: _sort_key(row, filter))
+    cut = library.tokens.cut(rows, size, scope, lambda row: _sort_key(row, filter))
     return Page([show(library, actor, row) for row in cut.items], cut.token)
 
 

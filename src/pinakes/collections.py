@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from pinakes import errors, ids, page, text
+from pinakes import errors, ids, text
 from pinakes.access import Actor, needs
 from pinakes.errors import PinakesError
 from pinakes.links import asset_path
@@ -115,10 +115,10 @@ def get(library: Library, actor: Actor, id: str) -> Collection:
 def get_page(library: Library, actor: Actor, size: int = 10, token: str | None = None) -> Page[Collection]:
     """Collections of the project, newest first. One statement."""
     scope = ("collections", actor.project_id)
-    after = page.read_token(token, scope)
+    after = library.tokens.read(token, scope)
     with library.store.read() as tx:
         rows = tx.collections.page(actor.owner, after, size + 1)
-    cut = page.cut(rows, size, scope, lambda row: (row.id,))
+    cut = library.tokens.cut(rows, size, scope, lambda row: (row.id,))
     return Page([show(library, actor, row) for row in cut.items], cut.token)
 
 
@@ -126,7 +126,7 @@ def get_page(library: Library, actor: Actor, size: int = 10, token: str | None =
 def update(library: Library, actor: Actor, id: str, patch: CollectionPatch, etag: str | None = None) -> Collection:
     """Change what the patch names; `updated_at` moves. PRECONDITION_FAILED when `etag` is not that of the collection.
 
-    NOT_FOUND for an unknown collection or thumbnail asset. The thumbnail may be any live asset of the project.
+    NOT_FOUND for an unknown collection or thumbnail asset. The thumbnail may be any live picture of the project.
     """
     if patch.name is not msgspec.UNSET:
         text.check_name("name", patch.name)
@@ -135,7 +135,7 @@ def update(library: Library, actor: Actor, id: str, patch: CollectionPatch, etag
         name = row.name if patch.name is msgspec.UNSET else patch.name
         thumbnail = row.thumbnail_asset_id if patch.thumbnail is msgspec.UNSET else patch.thumbnail
         if patch.thumbnail is not msgspec.UNSET and thumbnail is not None:
-            require_live(tx, actor.owner, "asset", [thumbnail], "thumbnail")
+            require_picture(tx, actor.owner, thumbnail)
         row = msgspec.structs.replace(
             row, name=name, thumbnail_asset_id=thumbnail, updated_at=_later_than(row.updated_at)
         )
@@ -220,6 +220,15 @@ def require_live(tx: Tx, owner: int, noun: MemberNoun, wanted: list[str], field:
     missing = [id for id in wanted if id not in live]
     if missing:
         raise missing_error(noun, missing, field)
+
+
+def require_picture(tx: Tx, owner: int, asset_id: str) -> None:
+    """NOT_FOUND unless the asset can stand as a thumbnail at all, BAD_REQUEST when it has no picture to show."""
+    asset = tx.assets.find(owner, asset_id)
+    if asset is None:
+        raise missing_error("asset", [asset_id], "thumbnail")
+    if asset.bytes.width is None:
+        raise errors.bad_request("thumbnail", f"{asset_id!r} is {asset.bytes.mime_type} and has no picture to show")
 
 
 def missing_error(noun: str, missing: list[str], field: str | None = None) -> PinakesError:

@@ -11,6 +11,7 @@ from pinakes.config import Config
 from pinakes.errors import PinakesError
 from pinakes.links import Links
 from pinakes.media import Media
+from pinakes.page import Tokens
 from pinakes.store import Store
 from pinakes.store.sqlite import SqliteStore, create_or_upgrade, is_created
 
@@ -25,6 +26,7 @@ class Library(msgspec.Struct, frozen=True):
     blobs: Blobs
     media: Media
     links: Links
+    tokens: Tokens
 
     def trash_cutoff(self) -> str:
         """What was deleted at or before this time is gone for good."""
@@ -61,9 +63,9 @@ def open_library(config: Config, *, create: bool = True) -> Library:
         memory_limit_bytes=config.decode_memory_bytes,
         processes=config.decode_processes,
     )
-    return Library(
-        config, store, open_blobs(config.blobs_url), media, Links(_link_secret(store), config.link_lifetime_s)
-    )
+    secret = _secret(store)
+    links = Links(secret, config.link_lifetime_s)
+    return Library(config, store, open_blobs(config.blobs_url), media, links, Tokens(secret))
 
 
 def upgrade(config: Config) -> list[str]:
@@ -85,7 +87,7 @@ def _make_folder(path: Path) -> None:
         raise PinakesError("UNAVAILABLE", f"The data folder {path} cannot be made: {error.strerror}") from error
 
 
-def _link_secret(store: Store) -> bytes:
-    """The key of signed links; it belongs to the library, so links outlive a restart and a move."""
+def _secret(store: Store) -> bytes:
+    """The key of signed links and page tokens; it belongs to the library, so both outlive a restart and a move."""
     with store.write() as tx:
         return bytes.fromhex(tx.upkeep.setting("link_secret", secrets.token_hex(32)))

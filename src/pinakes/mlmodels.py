@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from pinakes import assets, collections, errors, ids, page, tags, text
+from pinakes import assets, collections, errors, ids, tags, text
 from pinakes.access import Actor, needs
 from pinakes.assets import Asset
 from pinakes.collections import Thumbnail
@@ -142,8 +142,11 @@ class FoundModel(msgspec.Struct, frozen=True):
 
 
 @needs("models.write")
-def create(library: Library, actor: Actor, new: NewModel) -> MLModel:
-    """A model, with its memberships, all or nothing. BAD_REQUEST for an id that is taken, also by one in the trash."""
+def create(library: Library, actor: Actor, new: NewModel, is_repeat: bool = False) -> MLModel:
+    """A model, with its memberships, all or nothing. BAD_REQUEST for an id that is taken, also by one in the trash.
+
+    With `is_repeat` (see `collections.delete`) a model that this key made under the id is taken as the earlier try's.
+    """
     id = ids.new("model") if new.id is UNSET else new.id
     if not _ID.fullmatch(id):
         raise errors.bad_request("id", "expected 1 to 128 letters, digits, dots, dashes or underscores")
@@ -166,6 +169,9 @@ def create(library: Library, actor: Actor, new: NewModel) -> MLModel:
         collection_ids=sorted(set(new.collection_ids)),
     )
     with library.store.write() as tx:
+        made = tx.models.find(actor.owner, id) if is_repeat else None
+        if made is not None and made.author_id == actor.key_id:
+            return show(library, actor, made)
         if new.id is not UNSET and id in tx.models.deleted_at(actor.owner, [id]):
             raise errors.bad_request("id", f"there is a model {id!r} already, perhaps in the trash")
         number = tx.models.insert(actor.owner, row)
@@ -197,7 +203,7 @@ def get_page(
 ) -> Page[MLModel]:
     """Models that pass the filter. NOT_FOUND for an unknown collection. Two statements with one, else one."""
     scope = ("models", actor.project_id, msgspec.structs.astuple(filter))
-    after = page.read_token(token, scope)
+    after = library.tokens.read(token, scope)
     with library.store.read() as tx:
         if filter.collection_ids:
             known = tx.collections.find_many(actor.owner, list(filter.collection_ids))
@@ -205,7 +211,7 @@ def get_page(
             if missing:
                 raise collections.missing_error("collection", missing)
         rows = tx.models.page(actor.owner, filter, library.trash_cutoff(), after, size + 1)
-    cut = page.cut(rows, size, scope, lambda row: _sort_key(row, filter))
+    cut = library.tokens.cut(rows, size, scope, lambda row: _sort_key(row, filter))
     return Page([show(library, actor, row) for row in cut.items], cut.token)
 
 
@@ -219,7 +225,7 @@ def update(library: Library, actor: Actor, id: str, patch: ModelPatch) -> MLMode
             raise errors.bad_request("type", f"the type of a model that is {row.status} cannot change")
         cover = row.thumbnail_asset_id if patch.thumbnail is UNSET else patch.thumbnail
         if patch.thumbnail is not UNSET and cover is not None:
-            collections.require_live(tx, actor.owner, "asset", [cover], "thumbnail")
+            collections.require_picture(tx, actor.owner, cover)
         row = msgspec.structs.replace(
             row,
             name=row.name if patch.name is UNSET else patch.name,
@@ -297,7 +303,8 @@ def restore(library: Library, actor: Actor, id: str, is_repeat: bool = False) ->
         if deleted_at is None:
             raise errors.bad_request("modelId", f"model {id!r} is not deleted")
         if deleted_at <= library.trash_cutoff():
-            raise PinakesError("GONE", f"Model {id!r} was deleted for good: more than 30 days have passed.")
+            days = library.config.trash_days
+            raise PinakesError("GONE", f"Model {id!r} was deleted for good: more than {days} days have passed.")
         tx.models.untrash(actor.owner, id, now)
         row = _found(tx, actor, id)
         _recount(tx, actor, row.number, 1, now)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from pinakes import access, errors, ids, page, text
+from pinakes import access, errors, ids, text
 from pinakes.access import Actor, ApiKey, ApiKeySecret, NewApiKey, needs, scopes_of
 from pinakes.page import Page
 from pinakes.text import Name, Prose
@@ -153,9 +153,11 @@ def get_page(
 ) -> Page[Project]:
     """The projects that the actor's key may see, newest first."""
     scope = ("projects", actor.key_id, team_id)
-    after = page.read_token(token, scope)
+    after = library.tokens.read(token, scope)
     with library.store.read() as tx:
-        rows = page.cut(tx.projects.page(actor.key_id, team_id, after, size + 1), size, scope, lambda row: (row.id,))
+        rows = library.tokens.cut(
+            tx.projects.page(actor.key_id, team_id, after, size + 1), size, scope, lambda row: (row.id,)
+        )
         keys = tx.access.keys_of([row.id for row in rows.items])
     return Page([_project(row, _keys(row, keys)) for row in rows.items], rows.token)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta
 
-from pinakes import errors, ids, page, text
+from pinakes import errors, ids, text
 from pinakes.access import Actor, needs
 from pinakes.collections import MemberNoun
 from pinakes.page import Page
@@ -50,10 +50,10 @@ class TagReport(msgspec.Struct, frozen=True):
 def get_page(library: Library, actor: Actor, size: int = 50, token: str | None = None) -> Page[Tag]:
     """Tags in use, by name. One statement."""
     scope = ("tags", actor.project_id)
-    after = page.read_token(token, scope)
+    after = library.tokens.read(token, scope)
     with library.store.read() as tx:
         rows = tx.tags.page(actor.owner, actor.project_id, after, size + 1)
-    return page.cut(rows, size, scope, lambda tag: (tag.tag_name,))
+    return library.tokens.cut(rows, size, scope, lambda tag: (tag.tag_name,))
 
 
 def change(tx: Tx, owner: int, noun: MemberNoun, number: int, wanted: TagChange) -> TagReport:

@@ -17,7 +17,7 @@ from pinakes.collections import NewCollection
 from pinakes.errors import PinakesError
 from pinakes.library import Library
 from pinakes.mlmodels import ModelFilter, NewModel
-from pinakes.page import Page
+from pinakes.page import Page, Tokens
 from pinakes.tags import TagChange
 
 GetPage = Callable[[Library, Actor, int, str | None], Page[Any]]
@@ -111,37 +111,38 @@ def test_collections_deleted_behind_a_token_are_no_gap(library: Library, admin: 
 
 
 KEYS = st.lists(st.text() | st.integers(0, 2**53), min_size=1, max_size=3).map(tuple)
+TOKENS = Tokens(b"secret")
 SCOPE = ("assets", "proj_1", (None, ("a", "b"), False))
 
 
 @given(KEYS)
 def test_a_token_holds_its_key(key: page.Key) -> None:
-    token = page.cut([key, key], 1, SCOPE, lambda row: row).token
+    token = TOKENS.cut([key, key], 1, SCOPE, lambda row: row).token
     assert token
     assert token.isascii()
     assert not set(token) & set("+/=&?#% ")
-    assert page.read_token(token, SCOPE) == key
+    assert TOKENS.read(token, SCOPE) == key
 
 
 @given(KEYS, st.integers(0), st.integers(1, 255))
 def test_a_damaged_token_is_refused(key: page.Key, at: int, flip: int) -> None:
-    token = page.cut([key, key], 1, SCOPE, lambda row: row).token
+    token = TOKENS.cut([key, key], 1, SCOPE, lambda row: row).token
     assert token
     raw = bytearray(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
     raw[at % len(raw)] ^= flip
     for wrong in (base64.urlsafe_b64encode(raw).decode(), token[:-4], "A" + token):
         with pytest.raises(PinakesError, match="start again without a token"):
-            page.read_token(wrong, SCOPE)
+            TOKENS.read(wrong, SCOPE)
 
 
 @given(st.text(min_size=1))
 def test_no_text_is_taken_for_a_token(text: str) -> None:
     with pytest.raises(PinakesError, match="start again without a token"):
-        page.read_token(text, SCOPE)
+        TOKENS.read(text, SCOPE)
 
 
 def test_a_page_is_cut_from_one_row_more() -> None:
-    assert page.cut([], 3, SCOPE, lambda row: row) == Page([])
-    assert page.cut([("a",), ("b",)], 2, SCOPE, lambda row: row) == Page([("a",), ("b",)])
-    assert page.cut([("a",), ("b",)], 1, SCOPE, lambda row: row).items == [("a",)]
+    assert TOKENS.cut([], 3, SCOPE, lambda row: row) == Page([])
+    assert TOKENS.cut([("a",), ("b",)], 2, SCOPE, lambda row: row) == Page([("a",), ("b",)])
+    assert TOKENS.cut([("a",), ("b",)], 1, SCOPE, lambda row: row).items == [("a",)]
     assert msgspec.structs.asdict(Page([1])) == {"items": [1], "token": None}

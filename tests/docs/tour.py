@@ -120,7 +120,7 @@ def same_each_time(text: str) -> str:
     """Without what differs from run to run: ids, secrets, links, times and sizes."""
     for pattern, name in (
         (r"\b(col|asset|model|key|proj)_[0-9A-Za-z]{22}\b", r"\1_…"),
-        (r"(API secret  |api_secret=\")[\w-]{43}", r"\1…"),
+        (r"(API secret  |_SECRET=)[\w-]{43}", r"\1…"),
         (r"expires=\d+&signature=[0-9a-f]+", "expires=…&signature=…"),
         (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "…"),
         (r"(\] )[\w-]{14,}\n", r"\1…\n"),

@@ -110,7 +110,7 @@ class App:
                 status, headers, body = await self._call(methods, params, method, scope, receive)
             elif path.startswith("/files/"):
                 name = "/files"
-                status = await self._file(path, scope, send, is_head)
+                status = await self._file(path, scope, send, is_head, trace_id)
                 self._observer.saw(method, name, status, started, trace_id)
                 return
             else:
@@ -127,7 +127,7 @@ class App:
             headers.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if is_head else body})
-        self._observer.saw(method, name, status, started, trace_id)
+        self._observer.saw(method, name, status, started, trace_id, scope["path"])
 
     def _find(self, path: str) -> tuple[dict[str, Route], list[str]]:
         found = self._router.find(path)
@@ -177,7 +177,7 @@ class App:
         body: msgspec.Struct = parse_body(route.decoder, raw)
         return body
 
-    async def _file(self, path: str, scope: Scope, send: Send, is_head: bool) -> int:
+    async def _file(self, path: str, scope: Scope, send: Send, is_head: bool, trace_id: str) -> int:
         params = path.split("/")[2:]
         if len(params) != 3:
             raise PinakesError("NOT_FOUND", f"There is nothing at {path}.")
@@ -185,4 +185,4 @@ class App:
             allow = [(b"allow", b"GET, HEAD")]
             raise PinakesError("METHOD_NOT_ALLOWED", "Files take GET and HEAD.", _headers=allow)
         file = files.find(self._library, path, params, scope["query_string"])
-        return await files.send_file(self._library, file, dict(scope["headers"]), send, is_head)
+        return await files.send_file(self._library, file, dict(scope["headers"]), send, is_head, trace_id)

@@ -38,6 +38,7 @@ class AssetsQuery(ProjectQuery, frozen=True, rename="camel"):
     tags: Annotated[tuple[str, ...], Meta(max_length=MOST_TAGS)] = ()
     author_id: str | None = None
     model_id: str | None = None
+    inference_id: str | None = None
     parent_asset_id: str | None = None
     root_asset_id: str | None = None
     privacy: Literal["private", "public", "unlisted"] | None = None
@@ -99,6 +100,8 @@ async def get_page(call: Call[AssetsQuery, None]) -> AssetPage:
     """List assets, newest first unless sorted otherwise. `tags` narrows to assets with all of them."""
     query = call.query
     filter = _filter(query)
+    if query.inference_id is not None:
+        return AssetPage([])  # nothing is generated here, so nothing comes from an inference
     args = (filter, query.page_size, query.pagination_token)
     if filter in _BOUNDED or filter == AssetFilter(collection_id=filter.collection_id):
         page = call.read(assets.get_page, *args)

@@ -62,9 +62,16 @@ def find(library: Library, path: str, params: list[str], query: bytes) -> File:
     return File(key, length, "image/webp", f"{stored.name}.webp", etag)
 
 
-async def send_file(library: Library, file: File, request: dict[bytes, bytes], send: Send, is_head: bool) -> int:
+async def send_file(
+    library: Library, file: File, request: dict[bytes, bytes], send: Send, is_head: bool, trace_id: str
+) -> int:
     """Answer with the file, a range of it (206), or 304; the status. RANGE_NOT_SATISFIABLE for a range outside it."""
-    headers = [*_SAFE, (b"etag", file.etag), (b"cache-control", b"private, max-age=3600, immutable")]
+    headers = [
+        *_SAFE,
+        (b"etag", file.etag),
+        (b"cache-control", b"private, max-age=3600, immutable"),
+        (b"x-trace-id", trace_id.encode()),
+    ]
     if file.etag in request.get(b"if-none-match", b""):
         await send({"type": "http.response.start", "status": 304, "headers": headers})
         await send({"type": "http.response.body", "body": b""})

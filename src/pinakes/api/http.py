@@ -159,5 +159,9 @@ def wrong_field(text: str) -> PinakesError:
         parent = f"{missing['path']}." if missing["path"] else ""
         return errors.bad_request(parent + missing["name"], "this field is required")
     if found := _AT_FIELD.match(text):
-        return errors.bad_request(found["path"] or "body", found["what"].replace("`", ""))
-    return errors.bad_request("body", text.replace("`", ""))
+        return errors.bad_request(found["path"] or "body", _in_words(found["what"]))
+    return errors.bad_request("body", _in_words(text))
+
+
+def _in_words(what: str) -> str:
+    return what.replace("`", "").replace("Expected ", "expected ", 1)

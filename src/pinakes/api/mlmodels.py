@@ -40,6 +40,7 @@ class ModelsQuery(ProjectQuery, frozen=True, rename="camel"):
     created_before: Time | None = None
     updated_after: Time | None = None
     updated_before: Time | None = None
+    loaded_only: bool = False
     original_assets: bool = False
 
 
@@ -105,6 +106,8 @@ async def get_page(call: Call[ModelsQuery, None]) -> ModelPage:
     """List models, newest first unless sorted otherwise. `status=deleted` lists the trash."""
     query = call.query
     filter = _filter(query)
+    if query.loaded_only:
+        return ModelPage([])  # nothing runs here, so no model is loaded
     args = (filter, query.page_size, query.pagination_token)
     page = call.read(mlmodels.get_page, *args) if filter == _ALL else await call.scan(mlmodels.get_page, *args)
     return ModelPage(page.items, page.token or UNSET)
@@ -123,7 +126,7 @@ async def get_page(call: Call[ModelsQuery, None]) -> ModelPage:
 )
 async def create(call: Call[Any, NewModel]) -> OneModel:
     """Create a model. `id` registers one that is known elsewhere, such as `flux.1-dev`, under its own name."""
-    return OneModel(await call.write(mlmodels.create, call.body))
+    return OneModel(await call.write(mlmodels.create, call.body, call.is_repeat))
 
 
 @routes.add(

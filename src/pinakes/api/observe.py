@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, Histogram, disable_created_metrics, generate_latest
 
 from pinakes.config import Config
 from pinakes.errors import PinakesError
@@ -49,6 +49,7 @@ class Observer:
     """Counts and logs each request. Metrics are per route, never per id, so their number is bounded."""
 
     def __init__(self, library: Library) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which says only when the server started
         self._log = structlog.get_logger("http")
         self._has_access_log = library.config.access_log
         self._registry = CollectorRegistry()
@@ -62,15 +63,15 @@ class Observer:
         log_bytes = Gauge("pinakes_log_bytes", "Size of the write-ahead log.", registry=self._registry)
         log_bytes.set_function(library.store.log_bytes)
 
-    def saw(self, method: str, route: str, status: int, started: float, trace_id: str) -> None:
-        """One request answered."""
+    def saw(self, method: str, route: str, status: int, started: float, trace_id: str, path: str = "") -> None:
+        """One request answered. The path is logged where there is no route for it."""
         seconds = time.perf_counter() - started
         meter = self._known.get((method, route, status)) or self._meter(method, route, status)
         meter.observe(seconds)
         if self._has_access_log:
-            self._log.info(
-                "request", method=method, route=route, status=status, ms=round(seconds * 1000, 2), trace_id=trace_id
-            )
+            facts: dict[str, Any] = {"route": route} if route else {"path": path[:200]}
+            ms = round(seconds * 1000, 2)
+            self._log.info("request", method=method, **facts, status=status, ms=ms, trace_id=trace_id)
 
     def _meter(self, method: str, route: str, status: int) -> Histogram:
         method = method if method in {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} else "other"

@@ -45,6 +45,11 @@ _SAMPLES: dict[str, Any] = {
     "privacy": "private",
     "url": "http://127.0.0.1:8420/files/proj_0352cEynqSvYRCuN4qMBPE/asset_0352cEzJ2TFiF3EpfsKGyC/thumbnail?expires=…",
 }
+_ABOUT = """\
+The Collections API of the hosted Scenario service, on your own machine. Press Authorize and give an API key as user and
+its secret as password; `pinakes key create` makes one. Every call takes `projectId`; without it, it acts in the key's
+own project. Every error has the same shape, and its `reason` says what to do.
+"""
 _COMMON: tuple[Code, ...] = ("BAD_REQUEST", "UNAUTHORIZED", "FORBIDDEN", "TOO_MANY_REQUESTS", "INTERNAL", "UNAVAILABLE")
 _WITH_BODY: tuple[Code, ...] = ("PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
 _OPEN = {
@@ -73,7 +78,7 @@ def describe(routes: list[Route]) -> dict[str, Any]:
             "title": "Pinakes",
             "version": __version__,
             "summary": "Collections of generative media.",
-            "description": "The Collections API of the hosted Scenario service, on your own machine.",
+            "description": _ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],

@@ -1,16 +1,16 @@
 """Running the application: uvicorn on one event loop, stopping gracefully."""
 
-import secrets
 import socket
 from collections.abc import Callable
 from types import FrameType
 
+import structlog
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from pinakes import __version__
 from pinakes.api.app import build
-from pinakes.api.http import error_answer
 from pinakes.api.observe import configure_logs
+from pinakes.api.protocol import Protocol
 from pinakes.errors import PinakesError
 from pinakes.library import Library
 
@@ -34,19 +34,6 @@ class _Server(uvicorn.Server):
         self._captured_signals.clear()
 
 
-class _Protocol(HttpToolsProtocol):
-    """Says in the one shape of errors that something is not HTTP, which no application gets to see."""
-
-    def send_400_response(self, msg: str) -> None:
-        trace_id = secrets.token_hex(11)
-        error = PinakesError("BAD_REQUEST", f"This is not a request that HTTP/1.1 knows: {msg}")
-        _, headers, body = error_answer(error, trace_id)
-        headers += [(b"x-trace-id", trace_id.encode()), (b"content-length", str(len(body)).encode())]
-        lines = [b"%b: %b\r\n" % header for header in [*headers, (b"connection", b"close")]]
-        self.transport.write(b"".join([b"HTTP/1.1 400 Bad Request\r\n", *lines, b"\r\n", body]))
-        self.transport.close()
-
-
 def run(library: Library, announce: Callable[[str], None]) -> int:
     """Serve until SIGTERM or SIGINT, then finish what is under way; the exit status.
 
@@ -59,7 +46,7 @@ def run(library: Library, announce: Callable[[str], None]) -> int:
         uvicorn.Config(
             build(library),
             loop="uvloop",
-            http=_Protocol,
+            http=Protocol,
             lifespan="on",
             access_log=False,
             log_level="warning",
@@ -68,12 +55,19 @@ def run(library: Library, announce: Callable[[str], None]) -> int:
             backlog=2048,
         )
     )
-    server.announce = announce
+    log = structlog.get_logger("server")
+
+    def announce_and_log(url: str) -> None:
+        log.info("started", url=url, version=__version__, data=str(config.data))
+        announce(url)
+
+    server.announce = announce_and_log
     try:
         server.run(sockets=[listener])
     finally:
         listener.close()
         library.close()
+        log.info("stopped")
     return 0 if server.started else 1
 
 

@@ -54,5 +54,11 @@ This library is new. Here is its first key, for project "default"; the secret is
   API key     {apiKey}
   API secret  {apiSecret}
 
-  Scenario(api_key="{apiKey}", api_secret="{apiSecret}", base_url="{url}/v1")   # from scenario_sdk import Scenario
+With these, scenario_sdk.Scenario() needs no arguments:
+
+  export SCENARIO_BASE_URL={url}/v1
+  export SCENARIO_SDK_API_KEY={apiKey}
+  export SCENARIO_SDK_API_SECRET={apiSecret}
+
+What the API offers: {url}/docs
 """

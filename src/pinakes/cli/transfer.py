@@ -24,7 +24,7 @@ def backup(
     if as_json:
         show_json(report)
     else:
-        typer.echo(f"{report.file}: {report.blobs} files and their thumbnails, {size_of(report.size)}.")
+        typer.echo(f"{report.file}: the database, {report.blobs} files and their thumbnails, {size_of(report.size)}.")
     if report.absent:
         typer.echo(
             f"pinakes: {len(report.absent)} files are missing or damaged and are not in the backup; "
@@ -48,6 +48,7 @@ def restore(
     if as_json:
         show_json(report)
     else:
-        typer.echo(f"Restored {report.blobs} files and {report.thumbnails} thumbnails into {config.data}.")
+        restored = f"{report.blobs} files and {report.thumbnails} thumbnails"
+        typer.echo(f"Restored {restored}. Next: pinakes serve --data {config.data}")
         show_findings(report.findings)
     raise typer.Exit(1 if report.findings else 0)

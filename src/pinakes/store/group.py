@@ -18,10 +18,14 @@ RunBatch = Callable[[Iterator[Callable[[], Any]]], list[Outcome]]
 
 
 class GroupCommit:
-    """The writer thread. `run_batch` runs verbs inside one transaction and returns their outcomes after its commit."""
+    """The writer thread. `run_batch` runs verbs inside one transaction and returns their outcomes after its commit.
 
-    def __init__(self, run_batch: RunBatch) -> None:
+    `after_batch` is called when they have been told: what it does keeps nobody waiting who is done.
+    """
+
+    def __init__(self, run_batch: RunBatch, after_batch: Callable[[], None]) -> None:
         self._run_batch = run_batch
+        self._after_batch = after_batch
         self._waiting: deque[Item] = deque()
         self._door = threading.Lock()
         self._wake = threading.Semaphore(0)
@@ -59,6 +63,7 @@ class GroupCommit:
             answers.setdefault(done, []).append((token, *outcome))
         for done, answer in answers.items():
             _call(done, answer)
+        self._after_batch()
 
     def _take(self, items: list[Item]) -> Iterator[Callable[[], Any]]:
         """Verbs as long as some wait, but not for so long that the first in the batch waits much for its answer."""

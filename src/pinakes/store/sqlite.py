@@ -90,7 +90,7 @@ class SqliteStore:
         self._writer = SqliteDriver(connection)
         self._write_tx = Tx(self._writer)
         self._checkpointer = Checkpointer(connection, lambda: self._connect(1024))
-        self._group = GroupCommit(self._batch)
+        self._group = GroupCommit(self._batch, self._after_batch)
 
     def _connect(self, cache_kib: int) -> apsw.Connection:
         with violations():
@@ -142,6 +142,7 @@ class SqliteStore:
             else:
                 with self._transaction():
                     yield self._write_tx
+                self._checkpointer.after_commit()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -157,7 +158,6 @@ class SqliteStore:
             raise
         finally:
             self._is_writing = False
-        self._checkpointer.after_commit()
 
     @contextmanager
     def _savepoint(self) -> Iterator[None]:
@@ -186,6 +186,10 @@ class SqliteStore:
                         raise  # SQLite gave up the whole transaction: nothing of the batch is stored
                     outcomes.append((None, error))
         return outcomes
+
+    def _after_batch(self) -> None:
+        with self._lock:
+            self._checkpointer.after_commit()
 
     def submit(self, verb: Callable[[], Any], token: Any, done: Done) -> None:
         self._group.submit(verb, token, done)

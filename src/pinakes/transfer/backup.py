@@ -66,7 +66,7 @@ def backup(library: Library, file: Path, progress: Progress | None = None) -> Ba
     BAD_REQUEST when the file exists or its folder does not, UNAVAILABLE when it cannot be written; then none is left.
     """
     if file.exists():
-        raise bad_request("FILE", f"{str(file)!r} exists; a backup overwrites nothing")
+        raise bad_request("FILE", f"{str(file)!r} exists, and a backup overwrites nothing: choose another name")
     if not file.parent.is_dir():
         raise bad_request("FILE", f"there is no folder {str(file.parent)!r}")
     part = file.with_name(file.name + ".part")

@@ -7,7 +7,6 @@ import base64
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from api.clients import Curl, Key, Sdk, open_sdk
+from api.clients import Curl, Key, Sdk, open_http, open_sdk
 
 sys.path.append(str(Path(__file__).parents[1] / "media"))  # for `pictures`
 
@@ -56,7 +55,7 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServ
     def start(**settings: object) -> Server:
         data = tmp_path_factory.mktemp("server") / "data"
         env = {key: value for key, value in os.environ.items() if not key.startswith("PINAKES_")}
-        given = {"data": data, "access_log": "false", "port": _free_port(), **settings}
+        given = {"data": data, "access_log": "false", "port": 0, **settings}
         env |= {f"PINAKES_{name.upper()}": str(value) for name, value in given.items()}
         command = [sys.executable, "-m", "pinakes", "serve", "--json"]
         log = data.parent / "log"
@@ -78,12 +77,6 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServ
     for _, log in processes:
         text = log.read_text()
         assert "Traceback" not in text, text
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
@@ -118,7 +111,7 @@ def new_key(server: Server) -> Callable[..., Key]:
 
 
 def make_key(server: Server, role: str = "admin", project_id: str | None = None) -> Key:
-    with httpx.Client(base_url=f"{server.url}/v1", auth=server.admin.auth) as http:
+    with open_http(server.url, server.admin) as http:
         if project_id is None:
             project_id = http.post("/projects", json={"name": "A test"}).json()["project"]["id"]
         made = http.post(f"/projects/{project_id}/api-keys", json={"name": "A test", "role": role}).json()
@@ -134,7 +127,7 @@ def key(server: Server) -> Key:
 @pytest.fixture
 def http(url: str, key: Key) -> Iterator[httpx.Client]:
     """A plain client in a new, empty project."""
-    with httpx.Client(base_url=f"{url}/v1", auth=key.auth, timeout=30) as client:
+    with open_http(url, key) as client:
         yield client
 
 

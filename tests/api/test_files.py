@@ -14,6 +14,7 @@ import pyvips
 from conftest import make_png
 from pictures import animation, picture
 
+from api.clients import open_http
 from api.conftest import PUBLIC_URL, Server, StartServer
 from pinakes import access, assets, ids
 from pinakes.assets import AssetFilter, NewAsset
@@ -27,9 +28,9 @@ DAY_MS = 86_400_000
 
 
 @pytest.fixture
-def anyone() -> Iterator[httpx.Client]:
+def anyone(url: str) -> Iterator[httpx.Client]:
     """Somebody without credentials."""
-    with httpx.Client(timeout=30) as client:
+    with open_http(url) as client:
         yield client
 
 
@@ -275,7 +276,7 @@ def test_small_images_are_not_enlarged_and_animations_stand_still(anyone: httpx.
 
 def test_links_begin_where_clients_are(server: Server, tuned: Server, upload: Upload, anyone: httpx.Client) -> None:
     assert upload(TEXT, "a.txt")["url"].startswith(f"{server.url}/files/")
-    with httpx.Client(base_url=f"{tuned.url}/v1", auth=tuned.admin.auth) as http:
+    with open_http(tuned.url, tuned.admin) as http:
         body = {"name": "a.png", "image": f"data:image/png;base64,{PNG}"}
         asset = http.post("/assets", json=body).json()["asset"]
     for link in (asset["url"], asset["thumbnail"]["url"]):
@@ -300,7 +301,7 @@ def test_a_large_file_streams_in_little_memory(start_server: StartServer, anyone
             for i, chunk in enumerate(answer.iter_bytes(1 << 20)):
                 digest.update(chunk)
                 if i % 10 == 0:
-                    slowest = max(slowest, httpx.get(f"{server.url}/healthz").elapsed.total_seconds())
+                    slowest = max(slowest, anyone.get(f"{server.url}/healthz").elapsed.total_seconds())
                     most = max(most, server.rss_mb())
         return digest.hexdigest()
 

@@ -2,7 +2,10 @@
 
 import json
 import re
+import socket
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -342,6 +345,20 @@ def test_metrics_need_a_key_when_they_are_not_public(tmp_path: Path) -> None:
 def test_what_is_not_http_is_answered_in_the_same_shape(world: World) -> None:
     for method in ("BREW", "get"):
         assert_error(world.server.send(method, "/v1/collections", world.server.ours), "BAD_REQUEST")
+
+
+def test_nobody_can_send_headers_without_end(world: World) -> None:
+    start = time.monotonic()
+    for head in (b"GET /healthz", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: "):
+        with socket.create_connection((world.server.host, world.server.port), 10) as connection:
+            connection.sendall(head)
+            with suppress(ConnectionError):
+                for _ in range(100):
+                    connection.sendall(b"/" * 1_000_000)
+    assert time.monotonic() - start < 10
+    with suppress(ConnectionError):  # when the connection is closed before all is sent
+        assert_error(world.server.send("GET", "/healthz", headers={"X-Long": "x" * 1_000_000}), "BAD_REQUEST")
+    assert world.server.send("GET", "/healthz", headers={"X-Long": "x" * 30_000}).status == 200
 
 
 @pytest.mark.parametrize("path", NOWHERE)

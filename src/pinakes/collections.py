@@ -124,7 +124,7 @@ def get_page(library: Library, actor: Actor, size: int = 10, token: str | None =
 
 @needs("collections.write")
 def update(library: Library, actor: Actor, id: str, patch: CollectionPatch, etag: str | None = None) -> Collection:
-    """Change what the patch names; `updated_at` moves. PRECONDITION_FAILED when `etag` is not that of the collection.
+    """Change what the patch names; `updated_at` moves. PRECONDITION_FAILED when none of `etag` is the collection's.
 
     NOT_FOUND for an unknown collection or thumbnail asset. The thumbnail may be any live picture of the project.
     """
@@ -278,7 +278,8 @@ def _found(tx: Tx, actor: Actor, id: str, etag: str | None = None) -> FoundColle
     row = tx.collections.find(actor.owner, id)
     if row is None:
         raise errors.not_found("collection", id)
-    if etag not in (None, "*", _etag(row.updated_at, row.asset_count, row.model_count, row.thumbnail_asset_id)):
+    current = _etag(row.updated_at, row.asset_count, row.model_count, row.thumbnail_asset_id)
+    if etag is not None and not {"*", current} & {part.strip() for part in etag.split(",")}:
         raise PinakesError("PRECONDITION_FAILED", "The collection has changed since it was read; read it again.")
     return row
 

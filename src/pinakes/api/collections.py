@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from pinakes import collections
 from pinakes.api.call import Call
-from pinakes.api.http import Empty
+from pinakes.api.http import Empty, is_known
 from pinakes.api.routes import ProjectQuery, Routes
 from pinakes.collections import Added, Collection, CollectionPatch, NewCollection, Removed
 from pinakes.errors import PinakesError
@@ -85,7 +85,7 @@ async def get(call: Call[Any, None]) -> OneCollection:
     collection = call.read(collections.get, call.params[0])
     etag = collections.etag_of(collection).encode()
     call.reply_headers.append((b"etag", etag))
-    if etag in call.headers.get(b"if-none-match", b""):
+    if is_known(etag, call.headers):
         call.reply_status = 304
     return OneCollection(collection)
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, quote
 
 from pinakes import assets
-from pinakes.api.http import Headers, Send
+from pinakes.api.http import Headers, Send, is_known
 from pinakes.blobs import blob_key, thumbnail_key
 from pinakes.errors import PinakesError
 from pinakes.library import Library
@@ -72,7 +72,7 @@ async def send_file(
         (b"cache-control", b"private, max-age=3600, immutable"),
         (b"x-trace-id", trace_id.encode()),
     ]
-    if file.etag in request.get(b"if-none-match", b""):
+    if is_known(file.etag, request):
         await send({"type": "http.response.start", "status": 304, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
         return 304

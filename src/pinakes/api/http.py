@@ -72,6 +72,12 @@ def error_answer(error: PinakesError, trace_id: str) -> tuple[int, Headers, byte
     return status, headers, encode(body)
 
 
+def is_known(etag: bytes, headers: dict[bytes, bytes]) -> bool:
+    """Whether If-None-Match says that the client has this version already."""
+    known = headers.get(b"if-none-match", b"")
+    return etag in known or known.strip() == b"*"
+
+
 async def read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes:
     """The whole body. PAYLOAD_TOO_LARGE before more than `limit` bytes are held."""
     length = headers.get(b"content-length", b"")

@@ -23,6 +23,7 @@ from pinakes.text import Name
 
 if TYPE_CHECKING:
     from pinakes.library import Library
+    from pinakes.store import Tx
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -152,6 +153,12 @@ def authenticate(library: Library, key_id: str, secret_hash: bytes, project_id: 
     if grant is None:
         raise PinakesError("FORBIDDEN", f"This key may not see project {project_id!r}.", projectId=project_id)
     return Actor(grant.project_id, grant.owner, key_id, scopes_of(grant.role), origin)
+
+
+def confirm(tx: Tx, actor: Actor) -> None:
+    """UNAUTHORIZED when the actor's key was revoked, or its project deleted, since it was authenticated."""
+    if tx.access.find_grant(actor.key_id, actor.project_id) is None:
+        raise PinakesError("UNAUTHORIZED", "The API key was revoked while it was used.")
 
 
 @needs("keys.write")

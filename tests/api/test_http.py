@@ -135,7 +135,7 @@ def test_arrays_in_a_query(curl: Curl, http: httpx.Client) -> None:
         "types=flux.1,custom",
         "types[]=flux.1&types[]=custom",
         "types=flux.1&types=custom",
-        "types%5B%5D=flux.1%2Ccustom",
+        "types%5B%5D=flux.1&types%5B%5D=custom",
     ):
         answer = curl(f"/v1/models?{query}")
         assert [model["type"] for model in answer.json["models"]] == ["custom", "flux.1"], query

@@ -10,13 +10,13 @@ import time
 from typing import Any
 
 import msgspec
-from starlette.middleware.cors import CORSMiddleware
 
 from pinakes import access
 from pinakes.access import Actor
 from pinakes.api import assets, collections, files, mlmodels, projects, tags
-from pinakes.api.authorization import credentials, project_of
+from pinakes.api.authorization import check_origin, credentials, project_of
 from pinakes.api.call import Call, Threads
+from pinakes.api.cors import Cors
 from pinakes.api.http import (
     JSON,
     Headers,
@@ -30,7 +30,7 @@ from pinakes.api.http import (
     parse_query,
     read_body,
 )
-from pinakes.api.limits import RateLimit
+from pinakes.api.limits import RateLimit, UploadMemory
 from pinakes.api.observe import Observer
 from pinakes.api.pages import Pages
 from pinakes.api.routes import Route, Router, allowed, wrong_method
@@ -48,6 +48,8 @@ ROUTES: list[Route] = [
 PREFIX = "/v1"
 
 _BASE64_GROWTH = 1.4
+_UPLOADS_IN_MEMORY = 4
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def build(library: Library) -> Any:
@@ -55,7 +57,7 @@ def build(library: Library) -> Any:
     app: Any = App(library)
     origins = library.config.cors_origins
     if origins:
-        app = CORSMiddleware(
+        app = Cors(
             app,
             allow_origins=list(origins),
             allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"],
@@ -75,7 +77,9 @@ class App:
         self._observer = Observer(library)
         self._pages = Pages(library, ROUTES, self._observer)
         self._limit = RateLimit(library.config.rate_limit)
-        self._public_url = library.config.public_url.rstrip("/")
+        self._upload_limit = int(library.config.max_upload_bytes * _BASE64_GROWTH) + 65536
+        self._upload_memory = UploadMemory(self._upload_limit * _UPLOADS_IN_MEMORY)
+        self._public_url = library.config.public_url
         self._worker = Worker(library)
         self._threads: Threads
         self._traces = itertools.count()
@@ -101,9 +105,9 @@ class App:
         started = time.perf_counter()
         trace_id = f"{self._trace_prefix}{next(self._traces):010x}"
         method, name, is_head = scope["method"], "", scope["method"] == "HEAD"
+        path = scope["raw_path"].decode("latin-1")
         headers: Headers
         try:
-            path = scope["raw_path"].decode("latin-1")
             if path.startswith(f"{PREFIX}/"):
                 methods, params = self._find(path[len(PREFIX) :])
                 name = next(iter(methods.values())).path
@@ -115,9 +119,8 @@ class App:
                 return
             else:
                 name, status, headers, body = await self._pages.answer(path, method, dict(scope["headers"]))
-        except files.InterruptedAnswer as error:
-            self._observer.as_ours(error, trace_id)
-            raise  # uvicorn ends the connection, which tells the client that the file is not whole
+        except files.InterruptedAnswer:
+            raise  # uvicorn logs it and ends the connection, which tells the client that the file is not whole
         except Exception as error:  # noqa: BLE001 - whatever happens, the client gets an answer in the one shape
             status, headers, body = error_answer(self._observer.as_ours(error, trace_id), trace_id)
         headers.append((b"x-trace-id", trace_id.encode()))
@@ -127,7 +130,7 @@ class App:
             headers.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if is_head else body})
-        self._observer.saw(method, name, status, started, trace_id, scope["path"])
+        self._observer.saw(method, name, status, started, trace_id, path)
 
     def _find(self, path: str) -> tuple[dict[str, Route], list[str]]:
         found = self._router.find(path)
@@ -145,12 +148,29 @@ class App:
                 return 200, [JSON, (b"allow", allowed(methods).encode())], b"{}"
             raise wrong_method(methods, method)
         headers = dict(scope["headers"])
+        if method not in _SAFE:
+            check_origin(headers, self._library.config.cors_origins)
         actor = self._actor(scope, headers, route)
-        query = parse_query(route.query, scope["query_string"])
-        body = await self._body(route, receive, headers)
-        call = Call(self._library, self._threads, actor, params, query, body, headers)
-        answer = await route.handler(call)
+        call: Call[Any, Any] = Call(self._library, self._threads, actor, params, headers)
+        call.query = parse_query(route.query, scope["query_string"])
+        if route.is_upload:
+            with self._upload_memory.hold(self._most_bytes(headers)):
+                answer = await self._run(route, call, receive)
+        else:
+            answer = await self._run(route, call, receive)
         return call.reply_status, [JSON, *call.reply_headers], encode(answer)
+
+    async def _run(self, route: Route, call: Call[Any, Any], receive: Receive) -> msgspec.Struct:
+        if route.decoder is not None:
+            call.body = await self._body(route, route.decoder, receive, call.headers)
+            with self._library.store.read() as tx:
+                access.confirm(tx, call.actor)  # a body may take long to arrive
+        return await route.handler(call)
+
+    def _most_bytes(self, headers: dict[bytes, bytes]) -> int:
+        """How large the body of an upload may get."""
+        length = headers.get(b"content-length", b"")
+        return min(int(length), self._upload_limit) if length.isdigit() else self._upload_limit
 
     def _actor(self, scope: Scope, headers: dict[bytes, bytes], route: Route) -> Actor:
         """Who calls, once it is sure that they may: before anything of the request is looked at but its project."""
@@ -164,25 +184,22 @@ class App:
             access.require(actor, route.scope)
         return actor
 
-    async def _body(self, route: Route, receive: Receive, headers: dict[bytes, bytes]) -> msgspec.Struct | None:
-        if route.decoder is None:
-            return None
-        config = self._library.config
-        limit = int(config.max_upload_bytes * _BASE64_GROWTH) + 65536 if route.is_upload else config.max_body_bytes
+    async def _body(
+        self, route: Route, decoder: msgspec.json.Decoder[Any], receive: Receive, headers: dict[bytes, bytes]
+    ) -> Any:
+        limit = self._upload_limit if route.is_upload else self._library.config.max_body_bytes
         raw = await read_body(receive, headers, limit)
         if not raw.strip() and not route.needs_body:
             raw = b"{}"
         elif raw:
             check_json(headers)
-        body: msgspec.Struct = parse_body(route.decoder, raw)
-        return body
+        return parse_body(decoder, raw)
 
     async def _file(self, path: str, scope: Scope, send: Send, is_head: bool, trace_id: str) -> int:
         params = path.split("/")[2:]
         if len(params) != 3:
             raise PinakesError("NOT_FOUND", f"There is nothing at {path}.")
         if scope["method"] not in ("GET", "HEAD"):
-            allow = [(b"allow", b"GET, HEAD")]
-            raise PinakesError("METHOD_NOT_ALLOWED", "Files take GET and HEAD.", _headers=allow)
+            raise PinakesError("METHOD_NOT_ALLOWED", "Files take GET and HEAD.", allow="GET, HEAD")
         file = files.find(self._library, path, params, scope["query_string"])
         return await files.send_file(self._library, file, dict(scope["headers"]), send, is_head, trace_id)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from pinakes import access
 from pinakes.access import Actor
 
 if TYPE_CHECKING:
@@ -57,8 +58,18 @@ def _settle(outcomes: list[tuple[Any, Any, BaseException | None]]) -> None:
             future.set_exception(error)
 
 
+def _confirmed(verb: Callable[..., T], library: Library, actor: Actor, *args: Any, **kwargs: Any) -> T:
+    """The verb, unless its actor lost the key while the change waited for its turn."""
+    with library.store.write() as tx:
+        access.confirm(tx, actor)
+        return verb(library, actor, *args, **kwargs)
+
+
 class Call(Generic[Q, B]):
     """Everything a handler needs: who, path parameters, query, body; and how to call a verb."""
+
+    query: Q
+    body: B
 
     __slots__ = ("actor", "body", "headers", "library", "params", "query", "reply_headers", "reply_status", "threads")
 
@@ -68,16 +79,12 @@ class Call(Generic[Q, B]):
         threads: Threads,
         actor: Actor,
         params: list[str],
-        query: Q,
-        body: B,
         headers: dict[bytes, bytes],
     ) -> None:
         self.library = library
         self.threads = threads
         self.actor = actor
         self.params = params
-        self.query = query
-        self.body = body
         self.headers = headers
         self.reply_headers: Headers = []
         self.reply_status = 200
@@ -96,7 +103,7 @@ class Call(Generic[Q, B]):
 
     async def write(self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """A change, answered once it is durable."""
-        return await self.threads.write(partial(verb, self.library, self.actor, *args, **kwargs))
+        return await self.threads.write(partial(_confirmed, verb, self.library, self.actor, *args, **kwargs))
 
     @property
     def is_repeat(self) -> bool:

@@ -114,8 +114,7 @@ def _span(request: dict[bytes, bytes], file: File) -> tuple[int, int] | None:
         if match[2] and int(match[2]) < start:
             return None
     if start >= end:
-        header = [(b"content-range", f"bytes */{file.size}".encode())]
-        raise PinakesError("RANGE_NOT_SATISFIABLE", f"The file has {file.size} bytes.", _headers=header)
+        raise PinakesError("RANGE_NOT_SATISFIABLE", f"The file has {file.size} bytes.", size=file.size)
     return start, end
 
 

@@ -61,15 +61,24 @@ class Empty(msgspec.Struct, frozen=True):
 def error_answer(error: PinakesError, trace_id: str) -> tuple[int, Headers, bytes]:
     """Status, headers and body of an error."""
     status, name, title = STATUS[error.code]
-    details = dict(error.details)
-    headers: Headers = [JSON, *details.pop("_headers", [])]
-    if status == 401:
-        headers.append((b"www-authenticate", b'Basic realm="Pinakes", charset="UTF-8"'))
-    elif status == 503:
-        headers.append((b"retry-after", b"1"))
     message = error.message
-    body = ErrorAnswer("error", status, error.code, name, title, message, message, details, trace_id)
-    return status, headers, encode(body)
+    body = ErrorAnswer("error", status, error.code, name, title, message, message, error.details, trace_id)
+    return status, [JSON, *_error_headers(error)], encode(body)
+
+
+def _error_headers(error: PinakesError) -> Headers:
+    """What HTTP wants said in headers too, out of the details."""
+    details = error.details
+    match error.code:
+        case "UNAUTHORIZED":
+            return [(b"www-authenticate", b'Basic realm="Pinakes", charset="UTF-8"')]
+        case "METHOD_NOT_ALLOWED":
+            return [(b"allow", details["allow"].encode())]
+        case "RANGE_NOT_SATISFIABLE":
+            return [(b"content-range", f"bytes */{details['size']}".encode())]
+        case "TOO_MANY_REQUESTS" | "UNAVAILABLE":
+            return [(b"retry-after", str(details.get("retryAfter", 1)).encode())]
+    return []
 
 
 def is_known(etag: bytes, headers: dict[bytes, bytes]) -> bool:
@@ -119,20 +128,30 @@ def parse_body(decoder: msgspec.json.Decoder[S], body: bytes) -> S:
         raise PinakesError("BAD_REQUEST", f"The body is not valid JSON: {error}", field="body") from None
 
 
-@functools.lru_cache(maxsize=2048)
 def parse_query(kind: type[S], raw: bytes) -> S:
     """A query string as its struct. Arrays come as `types=a,b`, `types=a&types=b` or `types[]=a&types[]=b`.
 
-    BAD_REQUEST that names the parameter. Unknown parameters are ignored. A pure function of a frozen struct: cached.
+    BAD_REQUEST that names the parameter, or for a query beyond all reason. Unknown parameters are ignored.
     """
+    if len(raw) <= _CACHED_QUERY_BYTES:
+        cached: S = _parse_cached(kind, raw)
+        return cached
+    if len(raw) > _MOST_QUERY_BYTES:
+        raise errors.bad_request("query", f"must have at most {_MOST_QUERY_BYTES} bytes, got {len(raw)}")
+    return _parse(kind, raw)
+
+
+def _parse(kind: type[S], raw: bytes) -> S:
     arrays = _array_fields(kind)
     values: dict[str, Any] = {}
     for spelled, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True, encoding="utf-8", errors="replace"):
         name = spelled.removesuffix("[]")
-        if name in arrays:
+        if name not in arrays:
+            values[name] = value
+        elif name == spelled:
             values.setdefault(name, []).extend(part for part in value.split(",") if part)
         else:
-            values[name] = value
+            values.setdefault(name, []).append(value)
     try:
         query = msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -142,6 +161,9 @@ def parse_query(kind: type[S], raw: bytes) -> S:
             # Where text is converted, `null` passes for no value, and a filter would quietly not filter.
             raise errors.bad_request(spelled, f"{values[spelled]!r} is none of its values; leave it out for none")
     return query
+
+
+_parse_cached = functools.lru_cache(maxsize=1024)(_parse)  # a pure function that makes frozen structs
 
 
 @functools.cache
@@ -155,6 +177,8 @@ def _is_array(hint: Any) -> bool:
     return get_origin(hint) in (list, tuple) or any(_is_array(part) for part in get_args(hint))
 
 
+_CACHED_QUERY_BYTES = 256
+_MOST_QUERY_BYTES = 8192
 _AT_FIELD = re.compile(r"^(?P<what>.*) - at `\$\.?(?P<path>[^`]*)`$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(?P<name>[^`]+)`(?: - at `\$\.?(?P<path>[^`]*)`)?$")
 

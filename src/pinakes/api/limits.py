@@ -1,6 +1,8 @@
-"""The rate limit: so many requests a second for each key, in bursts of as many."""
+"""What one client may take: requests a second for each key, and memory for uploads."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pinakes.errors import PinakesError
 
@@ -27,8 +29,28 @@ class RateLimit:
                 "TOO_MANY_REQUESTS",
                 f"This key may make {self._per_second} requests a second; wait {wait} s.",
                 limit=self._per_second,
-                _headers=[(b"retry-after", str(wait).encode())],
+                retryAfter=wait,
             )
         if len(self._buckets) >= _MOST_KEYS:
             self._buckets.clear()
         self._buckets[key_id] = (tokens - 1, now)
+
+
+class UploadMemory:
+    """The bytes of all uploads that are in memory at a time."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._free = most_bytes
+
+    @contextmanager
+    def hold(self, size: int) -> Iterator[None]:
+        """UNAVAILABLE, to be tried again, when other uploads have taken what there is."""
+        if size > self._free:
+            raise PinakesError(
+                "UNAVAILABLE", "Other uploads fill the memory there is; try again shortly.", retryAfter=2
+            )
+        self._free -= size
+        try:
+            yield
+        finally:
+            self._free += size

@@ -20,9 +20,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 def configure_logs(config: Config) -> None:
     """Logs go to standard error: lines for people on a terminal, else one JSON object a line."""
     is_console = config.log_format == "console" or (config.log_format == "auto" and sys.stderr.isatty())
-    renderer: list[Any] = (
-        [structlog.dev.ConsoleRenderer()] if is_console else [_flat_error, structlog.processors.JSONRenderer(_dumps)]
-    )
+    renderer: list[Any] = [_console()] if is_console else [_flat_error, structlog.processors.JSONRenderer(_dumps)]
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -35,6 +33,19 @@ def configure_logs(config: Config) -> None:
         else structlog.BytesLoggerFactory(sys.stderr.buffer),
         cache_logger_on_first_use=True,
     )
+    logging.basicConfig(level=logging.WARNING, handlers=[_Forward()], force=True)
+
+
+def _console() -> structlog.dev.ConsoleRenderer:
+    """Tracebacks without the values of variables, which would be bodies and credentials."""
+    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+
+
+class _Forward(logging.Handler):
+    """What libraries log, uvicorn above all, in the same form as the rest."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger(record.name).log(record.levelno, record.getMessage(), exc_info=record.exc_info)
 
 
 def _flat_error(logger: Any, name: str, event: Any) -> Any:
@@ -69,7 +80,7 @@ class Observer:
         meter = self._known.get((method, route, status)) or self._meter(method, route, status)
         meter.observe(seconds)
         if self._has_access_log:
-            facts: dict[str, Any] = {"route": route} if route else {"path": path[:200]}
+            facts: dict[str, Any] = {"route": route} if route else {"path": ascii(path)[1:200]}
             ms = round(seconds * 1000, 2)
             self._log.info("request", method=method, **facts, status=status, ms=ms, trace_id=trace_id)
 

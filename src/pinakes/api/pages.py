@@ -41,8 +41,9 @@ class Pages:
         if method == "OPTIONS":
             return name, 200, [JSON, (b"allow", b"GET, HEAD, OPTIONS")], b"{}"
         if method not in ("GET", "HEAD"):
-            allow = [(b"allow", b"GET, HEAD, OPTIONS")]
-            raise PinakesError("METHOD_NOT_ALLOWED", f"This path does not take {method}; it is read.", _headers=allow)
+            raise PinakesError(
+                "METHOD_NOT_ALLOWED", f"This path does not take {method}; it is read.", allow="GET, HEAD, OPTIONS"
+            )
         if name in self._docs:
             shown, body = self._docs[name]
             return "/docs", 200, list(shown), body

@@ -125,7 +125,7 @@ async def get_page(call: Call[ProjectsQuery, None]) -> ProjectPage:
 
 @routes.add("POST", "/projects", projects.create, OneProject, body=NewProject, example={"name": "Forest game"})
 async def create(call: Call[Any, NewProject]) -> OneProject:
-    """Create a project; this key becomes its admin."""
+    """Create a project; this key has the same role in it."""
     return OneProject(await call.write(projects.create, call.body))
 
 

@@ -30,7 +30,7 @@ class ProjectQuery(msgspec.Struct, frozen=True, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One call. `body` None: the request's body, if any, is ignored. `most_bytes` None: `max_body_bytes`."""
+    """One call. `body` None: the request's body, if any, is ignored. `is_upload`: it may be as large as a file."""
 
     method: str
     path: str
@@ -93,11 +93,11 @@ class Router:
     """Finds a route by method and path. A tree of path segments: the cost does not grow with the number of routes."""
 
     def __init__(self, routes: list[Route]) -> None:
-        self._root: dict[str, Any] = {}
+        self._root: dict[str | None, Any] = {}  # None stands for a parameter, "" holds the routes of a path
         for route in routes:
             node = self._root
             for segment in route.path.strip("/").split("/"):
-                node = node.setdefault("{}" if segment.startswith("{") else segment, {})
+                node = node.setdefault(None if segment.startswith("{") else segment, {})
             node.setdefault("", {})[route.method] = route
 
     def find(self, path: str) -> tuple[dict[str, Route], list[str]] | None:
@@ -109,7 +109,7 @@ class Router:
                 return None
             found = node.get(segment)
             if found is None:
-                found = node.get("{}")
+                found = node.get(None)
                 if found is None:
                     return None
                 params.append(unquote(segment) if "%" in segment else segment)
@@ -127,8 +127,4 @@ def allowed(methods: dict[str, Route]) -> str:
 def wrong_method(methods: dict[str, Route], method: str) -> PinakesError:
     """405 with `Allow`."""
     allow = allowed(methods)
-    return PinakesError(
-        "METHOD_NOT_ALLOWED",
-        f"This path does not take {method}; it takes {allow}.",
-        _headers=[(b"allow", allow.encode())],
-    )
+    return PinakesError("METHOD_NOT_ALLOWED", f"This path does not take {method}; it takes {allow}.", allow=allow)

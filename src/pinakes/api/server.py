@@ -49,7 +49,7 @@ def run(library: Library, announce: Callable[[str], None]) -> int:
             http=Protocol,
             lifespan="on",
             access_log=False,
-            log_level="warning",
+            log_config=None,
             server_header=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
             backlog=2048,

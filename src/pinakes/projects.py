@@ -124,16 +124,16 @@ class TeamCounts(msgspec.Struct, frozen=True):
 
 @needs("projects.write")
 def create(library: Library, actor: Actor, new: NewProject) -> Project:
-    """A new project in the actor's team; the actor's key becomes its admin, so that somebody is."""
+    """A new project in the actor's team; the actor's key has the role there that it has where it acts, and no more."""
     text.check_name("name", new.name)
     now = ids.now()
     with library.store.write() as tx:
-        own = tx.projects.find(actor.project_id)
-        if own is None:
+        here = tx.projects.get(actor.key_id, actor.project_id)
+        if here is None:
             raise errors.not_found("project", actor.project_id)
-        row = FoundProject(0, ids.new("proj"), own.team_id, new.name, None, new.privacy_mode, now, now, "admin")
+        row = FoundProject(0, ids.new("proj"), here.team_id, new.name, None, new.privacy_mode, now, now, here.role)
         tx.projects.insert(row)
-        tx.access.grant(actor.key_id, row.id, "admin")
+        tx.access.grant(actor.key_id, row.id, row.role)
     return _project(row, [])
 
 
@@ -174,7 +174,7 @@ def update(library: Library, actor: Actor, id: str, patch: ProjectPatch) -> Proj
         changes = {name: value for name, value in msgspec.structs.asdict(patch).items() if value is not msgspec.UNSET}
         row = msgspec.structs.replace(row, **changes, updated_at=ids.now())
         tx.projects.update(row)
-        return _project(row, tx.access.keys_of([id]))
+        return _project(row, _keys(row, tx.access.keys_of([id])))
 
 
 @needs("projects.write")

@@ -138,6 +138,26 @@ def test_a_new_project_is_its_makers(library: Library) -> None:
     assert refusal(projects.create, library, admin, NewProject(" ")).code == "BAD_REQUEST"
 
 
+@pytest.mark.parametrize("role", ["projects.write", "projects.read;projects.write;assets.read;"])
+def test_making_a_project_gives_no_scope_that_the_key_lacks(library: Library, admin: Actor, role: str) -> None:
+    key = access.create_key(library, admin, admin.project_id, NewApiKey("K", role))
+    made = projects.create(library, sign_in(library, key.id, key.secret), NewProject("P"))
+    assert made.name == "P"
+    there = sign_in(library, key.id, key.secret, made.id)
+    assert there.scopes == access.scopes_of(role)
+    error = refusal(access.create_key, library, there, made.id, NewApiKey("K", "admin"))
+    assert error.details == {"scope": "keys.write"}
+    again = projects.create(library, there, NewProject("Q"))
+    assert sign_in(library, key.id, key.secret, again.id).scopes == access.scopes_of(role)
+
+
+def test_a_change_shows_keys_only_to_those_who_may_see_them(library: Library, admin: Actor) -> None:
+    writer = new_actor(library, "projects.read;projects.write", admin.project_id)
+    patch = ProjectPatch(description="D")
+    assert projects.update(library, writer, admin.project_id, patch).keys == []
+    assert len(projects.update(library, admin, admin.project_id, patch).keys) == 2
+
+
 def test_a_project_changes_what_is_named(clock: Clock, library: Library, admin: Actor, other: Actor) -> None:
     clock.move(ms=7)
     after = projects.update(library, admin, admin.project_id, ProjectPatch(description="D"))

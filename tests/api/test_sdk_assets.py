@@ -214,6 +214,7 @@ def test_bounds_of_time_are_exclusive_and_belong_to_the_sort(sdk: Sdk) -> None:
         assert ids(sdk.assets.list(**sort, **{f"{side}_before": middle.created_at}).assets) == [older.id]
         both = {f"{side}_after": first.created_at, f"{side}_before": last.created_at}
         assert ids(sdk.assets.list(**sort, **both).assets) == [middle.id]
+        assert len(sdk.assets.list(**sort, **{f"{side}_after": "0999-12-31T00:00:00Z"}).assets) == 3
         with pytest.raises(scenario_sdk.BadRequestError, match=f"{side}After"):
             sdk.assets.list(**{f"{side}_after": middle.created_at})
 
@@ -228,6 +229,7 @@ def test_bounds_of_time_are_exclusive_and_belong_to_the_sort(sdk: Sdk) -> None:
         ({"sort_by": "name"}, "sortBy"),
         ({"sort_direction": "up"}, "sortDirection"),
         ({"sort_by": "createdAt", "created_after": "yesterday"}, "createdAfter"),
+        ({"sort_by": "createdAt", "created_after": "0001-01-01T00:00:00+05:00"}, "createdAfter"),
         ({"sort_by": "createdAt", "updated_after": "2026-01-01T00:00:00Z"}, "updatedAfter"),
         ({"deleted": True, "tags": "moss"}, "tags"),
         ({"deleted": True, "sort_by": "createdAt"}, "sortBy"),

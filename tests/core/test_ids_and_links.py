@@ -49,7 +49,11 @@ def test_an_id_is_a_uuid7(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None
     assert value & (1 << 62) - 1 == (1 << 62) - 1
 
 
-@given(st.integers(0, 253_402_300_799_999), st.integers(0, 253_402_300_799_999))
+FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999
+"""The years 1 and 9999."""
+
+
+@given(st.integers(FIRST_MS, LAST_MS), st.integers(FIRST_MS, LAST_MS))
 def test_times_sort_as_text(one: int, two: int) -> None:
     assert (ids.iso(one) < ids.iso(two)) == (one < two)
 
@@ -57,6 +61,10 @@ def test_times_sort_as_text(one: int, two: int) -> None:
 def test_times_have_one_form(clock: Clock) -> None:
     assert ids.iso(1_675_423_181_579) == "2023-02-03T11:19:41.579Z"
     assert ids.now() == ids.iso(clock.ms) == "2023-11-14T22:13:20.000Z"
+    assert (ids.iso(FIRST_MS), ids.iso(LAST_MS)) == ("0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z")
+    for ms in (FIRST_MS - 1, LAST_MS + 1, 10**30):
+        with pytest.raises(OverflowError):
+            ids.iso(ms)
 
 
 LINKS = Links(b"secret", 3600)

@@ -33,9 +33,10 @@ class Library(msgspec.Struct, frozen=True):
         return ids.iso(ids.now_ms() - self.config.trash_days * _DAY_MS)
 
     def ready(self) -> None:
-        """UNAVAILABLE unless the store and the blobs answer."""
+        """UNAVAILABLE unless readers and the writer of the store and the blobs answer."""
         with self.store.read() as tx:
             tx.upkeep.ready()
+        self.store.ready()
         self.blobs.ready()
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from pinakes.access import Actor
 from pinakes.collections import NewCollection
 from pinakes.errors import PinakesError
 from pinakes.library import Library
+from pinakes.store.group import GroupCommit
 
 Answer = tuple[Any, Any, BaseException | None]
 
@@ -157,6 +158,23 @@ def test_a_failing_callback_is_reported_and_the_writer_lives(
     answers.take(1)
     assert set(reported) == {RuntimeError}
     assert len(names(library, admin)) == 4
+
+
+def test_an_error_after_a_batch_is_reported_and_the_writer_lives(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[type[BaseException]] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.exc_type))
+
+    def broken() -> None:
+        raise apsw.CorruptError
+
+    group = GroupCommit(lambda verbs: [(verb(), None) for verb in verbs], broken)
+    for n in range(3):
+        group.submit(lambda: "done", n, answers.done)
+        assert answers.take(1) == [(n, "done", None)]
+    group.close()
+    assert reported == [apsw.CorruptError] * 3
 
 
 def test_a_writer_that_cannot_begin_answers_everyone(library: Library, admin: Actor, answers: Answers) -> None:

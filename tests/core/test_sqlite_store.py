@@ -16,7 +16,7 @@ from pinakes.access import Actor
 from pinakes.collections import NewCollection
 from pinakes.errors import PinakesError
 from pinakes.library import Library, open_library
-from pinakes.store import checkpoint
+from pinakes.store import checkpoint, sqlite
 from pinakes.store.sqlite import SqliteStore, create_or_upgrade, is_created
 
 MIB = 1 << 20
@@ -93,6 +93,64 @@ def test_a_checkpoint_that_fails_undoes_nothing_and_stops_nothing(
     blocked.join(20)
     rival.close()
     assert [read(store, f"{n}") for n in range(10)] == [MIB] * 10
+
+
+def test_an_unexpected_error_of_a_checkpoint_is_told_once_and_stops_nothing(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real failure: the connection of the second thread is closed."""
+    monkeypatch.setattr(checkpoint, "_START_BYTES", MIB)
+    monkeypatch.setattr(checkpoint, "_WAIT_BYTES", MIB)
+    reported: list[type[BaseException]] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.exc_type))
+    store._checkpointer._second.close()
+
+    def write_much() -> None:
+        for n in range(40):
+            write(store, f"{n % 3}")
+
+    writing = threading.Thread(target=write_much, daemon=True)
+    writing.start()
+    writing.join(20)
+    assert not writing.is_alive()
+    assert reported == [apsw.ConnectionClosedError]
+    store.ready()
+
+
+def test_ready_asks_the_writer_and_writes_nothing(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, "x")
+    before = (tmp_path / "a.db-wal").stat()
+    store.ready()
+    after = (tmp_path / "a.db-wal").stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    rival = apsw.Connection(connection_of(store).filename)
+    rival.execute("BEGIN IMMEDIATE")
+    store.ready()  # it answers that somebody else writes
+    rival.close()
+    monkeypatch.setattr(sqlite, "_READY_S", 0)
+    opened = threading.Event()
+    store.submit(lambda: opened.wait(20), None, lambda _: None)
+    with pytest.raises(PinakesError, match="does not answer") as caught:
+        store.ready()
+    assert caught.value.code == "UNAVAILABLE"
+    opened.set()
+    store.ready()
+    store.close()
+    with pytest.raises(PinakesError) as caught:
+        store.ready()
+    assert caught.value.code == "UNAVAILABLE"
+
+
+def test_a_library_is_not_ready_without_its_writer(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    library.ready()
+    monkeypatch.setattr(sqlite, "_READY_S", -1)  # nothing left beside the busy timeout of one second
+    opened = threading.Event()
+    library.store.submit(lambda: opened.wait(20), None, lambda _: None)
+    with pytest.raises(PinakesError, match="does not answer"):
+        library.ready()
+    opened.set()
 
 
 def _restart_log(connection: apsw.Connection) -> None:

@@ -62,6 +62,10 @@ class Store(Protocol):
         """
         ...
 
+    def ready(self) -> None:
+        """UNAVAILABLE unless the writer answers. A lock that another process holds for now is an answer too."""
+        ...
+
     def statements(self) -> int:
         """How many statements have run so far."""
         ...

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import apsw
 
+from pinakes.store.group import report
+
 _START_BYTES = 8 << 20
 _RETRY_BYTES = 1 << 20
 _WAIT_BYTES = 40 << 20
@@ -27,6 +29,7 @@ class Checkpointer:
         self._idle.set()
         self._is_bulk_done = False
         self._is_closing = False
+        self._is_reported = False
         self._due_bytes = _START_BYTES
         self.log_bytes = 0
         writer.set_wal_hook(self._on_commit)
@@ -51,7 +54,7 @@ class Checkpointer:
         if self._is_bulk_done:
             self._is_bulk_done = False
             self._due_bytes = self.log_bytes + _RETRY_BYTES
-            _checkpoint(self._writer)
+            self._checkpoint(self._writer)
 
     def _run(self) -> None:
         while True:
@@ -60,9 +63,11 @@ class Checkpointer:
             if self._is_closing:
                 self._second.close()
                 return
-            _checkpoint(self._second)
-            self._is_bulk_done = True
-            self._idle.set()
+            try:
+                self._checkpoint(self._second)
+            finally:  # else the writer would wait for ever
+                self._is_bulk_done = True
+                self._idle.set()
 
     def close(self) -> None:
         """End the thread and empty the log, as far as other processes let us; a second time nothing."""
@@ -73,16 +78,19 @@ class Checkpointer:
         self._thread.join()
         # To wait for a reader to let go of the log would keep every other writer waiting too.
         self._writer.set_busy_timeout(0)
-        _checkpoint(self._writer, apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._checkpoint(self._writer, apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
+    def _checkpoint(self, connection: apsw.Connection, mode: int = apsw.SQLITE_CHECKPOINT_PASSIVE) -> None:
+        """One that fails loses nothing, because the log keeps what it holds: the next tries again, or the next to open.
 
-def _checkpoint(connection: apsw.Connection, mode: int = apsw.SQLITE_CHECKPOINT_PASSIVE) -> None:
-    """One that fails loses nothing, because the log keeps what it holds: the next tries again, or the next to open.
-
-    Busy means that another process reads or is at it; the others are a disk that is full or failing, of which the next
-    commit that needs it tells.
-    """
-    try:
-        connection.wal_checkpoint(mode=mode)
-    except (apsw.BusyError, apsw.LockedError, apsw.FullError, apsw.IOError):
-        return
+        Busy means that another process reads or is at it; full and failing disks are what the next commit that needs
+        them tells of. Anything else nobody would hear of: it is reported, once, and ends no thread.
+        """
+        try:
+            connection.wal_checkpoint(mode=mode)
+        except (apsw.BusyError, apsw.LockedError, apsw.FullError, apsw.IOError):
+            return
+        except Exception as error:  # noqa: BLE001 - reported, whatever it is
+            if not self._is_reported:
+                report(error)
+            self._is_reported = True

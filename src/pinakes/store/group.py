@@ -63,7 +63,7 @@ class GroupCommit:
             answers.setdefault(done, []).append((token, *outcome))
         for done, answer in answers.items():
             _call(done, answer)
-        self._after_batch()
+        _call(self._after_batch)
 
     def _take(self, items: list[Item]) -> Iterator[Callable[[], Any]]:
         """Verbs as long as some wait, but not for so long that the first in the batch waits much for its answer."""
@@ -81,11 +81,16 @@ class GroupCommit:
         self._thread.join()
 
 
-def _call(done: Done, answer: list[tuple[Any, Any, BaseException | None]]) -> None:
-    """An error of whoever is told must not end the thread that all others wait for: it is reported as a thread's."""
+def _call(call: Callable[..., object], *args: Any) -> None:
+    """An error of whoever is told, or afterwards, must not end the thread that all others wait for."""
     try:
-        done(answer)
+        call(*args)
     except BaseException as error:  # noqa: BLE001 - reported, whatever it is
-        threading.excepthook(
-            threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread()))
-        )
+        report(error)
+
+
+def report(error: BaseException) -> None:
+    """Tell of an error as if it had ended the thread, which goes on."""
+    threading.excepthook(
+        threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread()))
+    )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any
 
@@ -25,6 +26,7 @@ _PAGE_BYTES = 2048
 _WRITE_CACHE_KIB = 32 * 1024
 _READ_CACHE_KIB = 16 * 1024
 _KEPT_LOG_BYTES = 64 << 20  # what a long reader made the log grow beyond is given back when the log starts anew
+_READY_S = 5.0
 
 
 class SqliteDriver:
@@ -194,6 +196,16 @@ class SqliteStore:
     def submit(self, verb: Callable[[], Any], token: Any, done: Done) -> None:
         self._group.submit(verb, token, done)
 
+    def ready(self) -> None:
+        answers: SimpleQueue[Any] = SimpleQueue()
+        self.submit(_do_nothing, None, answers.put)  # a commit without changes writes nothing, and needs no fsync
+        try:
+            ((_, _, error),) = answers.get(timeout=self._busy_timeout_ms / 1000 + _READY_S)
+        except Empty:
+            raise PinakesError("UNAVAILABLE", "The writer of the database does not answer.") from None
+        if error and not isinstance(error.__cause__, (apsw.BusyError, apsw.LockedError)):
+            raise error
+
     def statements(self) -> int:
         with self._readers_lock:
             return self._ended_statements + self._writer.count + sum(one.count for one in self._readers.values())
@@ -237,6 +249,10 @@ def create_or_upgrade(path: Path) -> list[str]:
                     ran.append(name)
         connection.close()
     return ran
+
+
+def _do_nothing() -> None:
+    return
 
 
 def is_created(path: Path) -> bool:

@@ -24,6 +24,7 @@ serve: setup
 
 # Set everything up and run the whole suite: lint, then tests, then the coverage the core must have.
 test: lint
+	@command -v curl >/dev/null || { echo 'The tests send with curl what the SDK cannot: apt-get install curl' >&2; exit 1; }
 	$(BIN)/coverage erase
 	$(BIN)/pytest -n 2 --cov --cov-report= $(ARGS)
 	$(BIN)/coverage report --omit='$(EDGES)' --fail-under=95

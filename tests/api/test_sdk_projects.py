@@ -1,5 +1,7 @@
 """The project, key and team calls, made by the official SDK; and whether any call was forgotten."""
 
+import asyncio
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +9,11 @@ import scenario_sdk
 
 from api import test_sdk_assets, test_sdk_collections, test_sdk_models
 from api.clients import Key, Sdk, open_sdk
+from pinakes import projects
+from pinakes.access import Actor
+from pinakes.api import projects as calls
+from pinakes.api.call import Call, Threads
+from pinakes.library import Library
 
 CALLS = """
     collections.list collections.create collections.retrieve collections.update collections.delete
@@ -78,6 +85,26 @@ def test_the_team(sdk: Sdk, key: Key) -> None:
     assert after.period.start < after.period.end
     with pytest.raises(scenario_sdk.NotFoundError):
         sdk.teams.retrieve("team_unknown")
+
+
+def test_the_team_is_read_off_the_event_loop(library: Library, admin: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has as many projects and keys as the key may see."""
+    seen, read = [], projects.get_team
+
+    def get_team(library: Library, actor: Actor, id: str | None = None) -> projects.Team:
+        seen.append(threading.get_ident())
+        return read(library, actor, id)
+
+    async def ask() -> None:
+        threads = Threads(library)
+        team = (await calls.get_teams(Call(library, threads, admin, [], {}))).teams[0]
+        await calls.get_team(Call(library, threads, admin, [team.id], {}))
+        threads.close()
+
+    monkeypatch.setattr(projects, "get_team", get_team)
+    asyncio.run(ask())
+    assert len(seen) == 2
+    assert threading.get_ident() not in seen
 
 
 def test_no_call_was_forgotten() -> None:

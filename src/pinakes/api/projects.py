@@ -181,13 +181,13 @@ async def revoke_key(call: Call[Any, None]) -> Empty:
 @routes.add("GET", "/teams", projects.get_team, TeamList)
 async def get_teams(call: Call[Any, None]) -> TeamList:
     """List teams: there is one."""
-    return TeamList([call.read(projects.get_team)])
+    return TeamList([await call.scan(projects.get_team)])
 
 
 @routes.add("GET", "/teams/{teamId}", projects.get_team, OneTeam, errors=("NOT_FOUND",))
 async def get_team(call: Call[Any, None]) -> OneTeam:
     """Get the team."""
-    return OneTeam(call.read(projects.get_team, call.params[0]))
+    return OneTeam(await call.scan(projects.get_team, call.params[0]))
 
 
 @routes.add("GET", "/teams/{teamId}/limits", projects.count_team, TeamLimits, errors=("NOT_FOUND",))

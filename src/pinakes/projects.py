@@ -114,7 +114,7 @@ class Team(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class TeamCounts(msgspec.Struct, frozen=True):
-    """Live rows over all of a team's projects."""
+    """Live rows over those of a team's projects that a key may see."""
 
     projects: int
     api_keys: int
@@ -179,19 +179,19 @@ def update(library: Library, actor: Actor, id: str, patch: ProjectPatch) -> Proj
 
 @needs("projects.write")
 def delete(library: Library, actor: Actor, id: str, is_repeat: bool = False) -> None:
-    """Mark a project as deleted: it and its keys stop at once, its contents stay on disk. BAD_REQUEST for one's own.
+    """Mark a project as deleted: it and its keys stop at once, its contents stay on disk.
 
-    NOT_FOUND for one that is deleted already, unless `is_repeat` (see `collections.delete`).
+    BAD_REQUEST for the key's own, wherever it acts. NOT_FOUND for one that is deleted already, unless this key did it
+    and `is_repeat` (see `collections.delete`).
     """
-    if id == actor.project_id:
-        raise errors.bad_request(
-            "projectId", "a key cannot delete the project it acts in; use a key of another project"
-        )
     with library.store.write() as tx:
-        if is_repeat and tx.projects.is_deleted(id):
+        own = tx.access.find_grant(actor.key_id, None)
+        if own is not None and own.project_id == id:
+            raise errors.bad_request("projectId", "a key cannot delete the project it belongs to")
+        if is_repeat and tx.projects.is_deleted(id, actor.key_id):
             return
         _administered(tx.projects.get(actor.key_id, id), id)
-        tx.projects.delete(id, ids.now())
+        tx.projects.delete(id, actor.key_id, ids.now())
         tx.access.end_project(id)
 
 
@@ -211,12 +211,12 @@ def get_team(library: Library, actor: Actor, id: str | None = None) -> Team:
 
 @needs("teams.read")
 def count_team(library: Library, actor: Actor, id: str) -> TeamCounts:
-    """How much the actor's team holds; NOT_FOUND for any other id."""
+    """How much the projects hold that the actor's key may see; NOT_FOUND for any team but its own."""
     with library.store.read() as tx:
         team = tx.projects.team_of(actor.project_id)
         if team is None or team[0] != id:
             raise errors.not_found("team", id)
-        return tx.projects.count_team(id)
+        return tx.projects.count_team(actor.key_id, id)
 
 
 def create_first(library: Library, name: str) -> str:

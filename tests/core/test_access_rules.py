@@ -188,11 +188,24 @@ def test_a_deleted_project_ends_with_its_keys(library: Library) -> None:
     assert refusal(projects.get, library, admin, second).code == "NOT_FOUND"
     assert refusal(projects.delete, library, admin, second).code == "NOT_FOUND"
     projects.delete(library, admin, second, is_repeat=True)
+    stranger = new_actor(library)
+    assert refusal(lambda: projects.delete(library, stranger, second, is_repeat=True)).code == "NOT_FOUND"
     assert refusal(lambda: projects.delete(library, admin, "proj_never", is_repeat=True)).code == "NOT_FOUND"
     assert refusal(access.create_key, library, admin, second, NewApiKey()).code == "NOT_FOUND"
     (asset,) = make_assets(library, admin, 1)
     assert refusal(assets.copy, library, admin, asset, second).code == "FORBIDDEN"
     assert [project.id for project in projects.get_page(library, admin).items] == [project_id]
+
+
+def test_a_key_cannot_delete_its_own_project_wherever_it_acts(library: Library) -> None:
+    own = projects.create_first(library, "Own")
+    key = access.create_first_key(library, own, NewApiKey("K", "admin"))
+    second = projects.create(library, sign_in(library, key.id, key.secret), NewProject("Second")).id
+    there = sign_in(library, key.id, key.secret, second)
+    assert refusal(projects.delete, library, there, own).code == "BAD_REQUEST"
+    sign_in(library, key.id, key.secret, own)
+    projects.delete(library, there, second)
+    assert refusal(sign_in, library, key.id, key.secret, second).code == "FORBIDDEN"
 
 
 def test_the_team_shows_what_the_key_may_see(library: Library, admin: Actor, other: Actor) -> None:
@@ -204,7 +217,9 @@ def test_the_team_shows_what_the_key_may_see(library: Library, admin: Actor, oth
     assert [key.id for key in team.keys] == [admin.key_id]
     assert projects.get_team(library, other).id == team.id
     counts = projects.count_team(library, admin, team.id)
-    assert (counts.projects, counts.api_keys, counts.collections, counts.models) == (3, 2, 1, 0)
+    assert (counts.projects, counts.api_keys, counts.collections, counts.models) == (2, 1, 1, 0)
+    theirs = projects.count_team(library, other, team.id)
+    assert (theirs.projects, theirs.api_keys, theirs.collections, theirs.models) == (1, 1, 0, 0)
     for verb in (projects.get_team, projects.count_team):
         assert refusal(verb, library, admin, "team_never").code == "NOT_FOUND"
 

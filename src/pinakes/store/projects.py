@@ -58,13 +58,13 @@ class ProjectSql:
             (row.name, row.description, int(row.privacy_mode), row.updated_at, row.id),
         )
 
-    def delete(self, id: str, now: str) -> None:
-        """Mark a project."""
-        self._change("UPDATE project SET deleted_at = ? WHERE id = ?", (now, id))
+    def delete(self, id: str, key_id: str, now: str) -> None:
+        """Mark a project, and who did it."""
+        self._change("UPDATE project SET deleted_at = ?, deleted_by = ? WHERE id = ?", (now, key_id, id))
 
-    def is_deleted(self, id: str) -> bool:
-        """Whether there was such a project."""
-        return bool(self._query("SELECT 1 FROM project WHERE id = ? AND deleted_at IS NOT NULL", (id,)))
+    def is_deleted(self, id: str, key_id: str) -> bool:
+        """Whether there was such a project and this key deleted it."""
+        return bool(self._query("SELECT 1 FROM project WHERE id = ? AND deleted_by = ?", (id, key_id)))
 
     def any_team(self) -> str | None:
         """The id of the library's team, once it has one."""
@@ -84,13 +84,16 @@ class ProjectSql:
         )
         return (rows[0][0], rows[0][1], rows[0][2], rows[0][3]) if rows else None
 
-    def count_team(self, team_id: str) -> TeamCounts:
-        """Live rows of all live projects. Reads every collection's and model's key: for people, not for a hot path."""
-        return TeamCounts(*self._query(_COUNT_TEAM, (team_id,))[0])
+    def count_team(self, key_id: str, team_id: str) -> TeamCounts:
+        """Live rows of live projects that a key may see. Reads every collection's and model's key: no hot path."""
+        return TeamCounts(*self._query(_COUNT_TEAM, (key_id, team_id))[0])
 
 
 _COUNT_TEAM = """
-WITH live AS (SELECT id, number FROM project WHERE team_id = ? AND deleted_at IS NULL)
+WITH live AS (
+    SELECT p.id, p.number FROM access_grant g CROSS JOIN project p ON p.id = g.project_id
+    WHERE g.api_key_id = ? AND p.team_id = ? AND p.deleted_at IS NULL
+)
 SELECT
     (SELECT count(*) FROM live),
     (SELECT count(*) FROM api_key WHERE project_id IN (SELECT id FROM live) AND revoked_at IS NULL),

@@ -1,7 +1,8 @@
 -- Every owned table starts its key with the owner, the number of a project, so that a project's rows lie together (and,
 -- on a distributed engine, on one shard). Ids sort by creation, so the newest rows of a table share pages. Memberships,
 -- taggings and examples hold numbers instead of ids: a sixth of the bytes, and twice the speed of bulk changes
--- (docs/decisions/0003-numbers-inside.md). Times are ISO 8601 text.
+-- (docs/decisions/0003-numbers-inside.md). A number is never given twice, also when the last row was deleted for good, so
+-- that a greater one means later. Times are ISO 8601 text.
 
 CREATE TABLE setting (
     name  TEXT PRIMARY KEY,
@@ -24,7 +25,8 @@ CREATE TABLE project (
     privacy_mode INTEGER NOT NULL DEFAULT 0,
     created_at   TEXT NOT NULL,
     updated_at   TEXT NOT NULL,
-    deleted_at   TEXT
+    deleted_at   TEXT,
+    deleted_by   TEXT
 );
 
 CREATE TABLE api_key (
@@ -56,7 +58,7 @@ CREATE TABLE access_grant (
 CREATE INDEX access_grant_of_project ON access_grant (project_id, api_key_id);
 
 CREATE TABLE collection (
-    number             INTEGER PRIMARY KEY,
+    number             INTEGER PRIMARY KEY AUTOINCREMENT,
     owner              INTEGER NOT NULL,
     id                 TEXT NOT NULL,
     name               TEXT NOT NULL,
@@ -69,11 +71,12 @@ CREATE TABLE collection (
 );
 
 CREATE UNIQUE INDEX collection_key ON collection (owner, id);
+CREATE INDEX collection_live ON collection (owner, id) WHERE deleted_at IS NULL;
 CREATE INDEX collection_trash ON collection (owner, deleted_at, id) WHERE deleted_at IS NOT NULL;
 CREATE INDEX collection_thumbnail ON collection (owner, thumbnail_asset_id) WHERE thumbnail_asset_id IS NOT NULL;
 
 CREATE TABLE asset (
-    number      INTEGER PRIMARY KEY,
+    number      INTEGER PRIMARY KEY AUTOINCREMENT,
     owner       INTEGER NOT NULL,
     id          TEXT NOT NULL,
     name        TEXT NOT NULL,
@@ -108,7 +111,7 @@ CREATE INDEX asset_root ON asset (owner, root_id, id) WHERE root_id IS NOT NULL;
 CREATE INDEX asset_model ON asset (owner, model_id, id) WHERE model_id IS NOT NULL;
 
 CREATE TABLE model (
-    number             INTEGER PRIMARY KEY,
+    number             INTEGER PRIMARY KEY AUTOINCREMENT,
     owner              INTEGER NOT NULL,
     id                 TEXT NOT NULL,
     name               TEXT,

@@ -17,7 +17,8 @@ from conftest import make_png, new_actor
 
 from pinakes import assets, collections, upkeep
 from pinakes.access import Actor
-from pinakes.assets import AssetFilter, Bytes, NewAsset
+from pinakes.asset_types import Bytes
+from pinakes.assets import AssetFilter, NewAsset
 from pinakes.blobs import blob_key, thumbnail_key
 from pinakes.collections import NewCollection
 from pinakes.config import Config
@@ -196,6 +197,30 @@ def test_a_backup_overwrites_nothing_and_leaves_nothing_when_it_fails(
     assert caught.value.code == "UNAVAILABLE"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["backup.tar", "data"]
     assert admin.project_id
+
+
+def test_a_second_backup_to_the_same_file_is_refused_and_harms_nothing(
+    library: Library, admin: Actor, target: Config, tmp_path: Path
+) -> None:
+    upload(library, admin, 1)
+    file, modes = tmp_path / "b.tar", []
+
+    def begin_another(_done: int, _total: int) -> None:
+        modes.append((tmp_path / "b.tar.part").stat().st_mode & 0o777)
+        assert "under way" in refusal(lambda: backup(library, file))
+
+    backup(library, file, begin_another)
+    assert modes == [0o600]
+    assert restore(file, target).blobs == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.tar", "data", "restored"]
+
+
+def test_what_somebody_put_in_the_way_of_a_backup_is_not_written_to(library: Library, tmp_path: Path) -> None:
+    part = tmp_path / "b.tar.part"
+    part.symlink_to(tmp_path / "elsewhere")
+    assert "b.tar.part' exists" in refusal(lambda: backup(library, tmp_path / "b.tar"))
+    assert part.is_symlink()
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_blob_store_that_does_not_answer_ends_the_backup(

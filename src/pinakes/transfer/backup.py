@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -63,31 +63,43 @@ class BackupReport(msgspec.Struct, frozen=True, rename="camel"):
 def backup(library: Library, file: Path, progress: Progress | None = None) -> BackupReport:
     """Write a library to a new file while others read and write it; `progress` gets blobs done and blobs to do.
 
-    BAD_REQUEST when the file exists or its folder does not, UNAVAILABLE when it cannot be written; then none is left.
+    BAD_REQUEST when the file exists, another backup to it is under way or its folder does not exist, UNAVAILABLE when
+    it cannot be written; then none is left.
     """
-    if file.exists():
-        raise bad_request("FILE", f"{str(file)!r} exists, and a backup overwrites nothing: choose another name")
     if not file.parent.is_dir():
         raise bad_request("FILE", f"there is no folder {str(file.parent)!r}")
-    part = file.with_name(file.name + ".part")
     try:
-        with tempfile.TemporaryDirectory(prefix=".pinakes-backup-", dir=file.parent) as folder:
+        with _new_part(file) as part, tempfile.TemporaryDirectory(prefix=".pinakes-backup-", dir=file.parent) as folder:
             report = _write(library, file, part, Path(folder, DATABASE), progress or _show_nothing)
-        part.rename(file)
-        _sync_folder(file.parent)
+            part.rename(file)
+        sync_folder(file.parent)
     except OSError as error:
         raise PinakesError("UNAVAILABLE", f"The backup cannot be written: {error}") from error
+    return report
+
+
+@contextmanager
+def _new_part(file: Path) -> Iterator[Path]:
+    """The file to write to, which nobody else has. Gone at the end, unless it was renamed."""
+    part = file.with_name(file.name + ".part")
+    try:
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL, 0o600))  # it holds what signs links
+    except FileExistsError:
+        why = "another backup to this file is under way, or was killed; if it was, delete it"
+        raise bad_request("FILE", f"{str(part)!r} exists: {why}") from None
+    try:
+        if os.path.lexists(file):  # looked at only now, or another backup could finish in between
+            raise bad_request("FILE", f"{str(file)!r} exists, and a backup overwrites nothing: choose another name")
+        yield part
     finally:
         with suppress(FileNotFoundError):
             part.unlink()
-    return report
 
 
 def _write(library: Library, file: Path, part: Path, copy: Path, progress: Progress) -> BackupReport:
     upkeep.hold_blobs(library, _HOLD_MS)
     copy.touch(0o600)
     library.store.backup(str(copy))
-    part.touch(0o600)  # it holds what signs links
     with part.open("wb") as out:
         with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
             _add_database(archive, copy)
@@ -179,7 +191,8 @@ def copy_hashed(source: BinaryIO, target: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

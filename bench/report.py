@@ -28,8 +28,8 @@ def summary(samples: Samples, seconds: int, load_before: float) -> dict[str, Any
     """Everything a reader needs to judge and to repeat the figures. `load_before`: what else the machine was doing.
 
     Ratios are medians over the rounds of ours to theirs in that round: how many times the requests a second, and how
-    many times less CPU a request. The first means nothing where others use the machine, the second moves less: a service that saturates
-    its core loses less of it than one that waits for wrk.
+    many times less CPU a request. The first means nothing where others use the machine: a service that saturates its
+    core loses less of it than one that waits for wrk. The second moves less.
     """
     results = {
         name: {operation: _medians(runs) for operation, runs in operations.items()}

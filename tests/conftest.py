@@ -10,11 +10,11 @@ import pytest
 
 from pinakes import access, assets, ids, projects
 from pinakes.access import Actor, ApiKeySecret, NewApiKey
-from pinakes.assets import Bytes, NewAsset
+from pinakes.asset_types import THUMBNAIL_SIZES, Asset, Bytes
+from pinakes.assets import NewAsset
 from pinakes.blobs import thumbnail_key
 from pinakes.config import Config
 from pinakes.library import Library, open_library
-from pinakes.media import THUMBNAIL_SIZES
 
 ENGINES = ["sqlite"]
 """Everything below the edges is tested on each of these."""
@@ -119,6 +119,11 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 def new_asset(name: str = "a.png", data: bytes | None = None) -> NewAsset:
     """An upload of a small PNG, or of the bytes given."""
     return NewAsset(name, base64.b64encode(make_png() if data is None else data).decode())
+
+
+def upload(library: Library, actor: Actor, new: NewAsset) -> Asset:
+    """Both halves of an upload."""
+    return assets.create(library, actor, new, assets.store_bytes(library, actor, new))
 
 
 def store_png(library: Library) -> Bytes:

@@ -6,18 +6,24 @@ counted, and restoring within 30 days brings all of it back.
 
 from __future__ import annotations
 
-import binascii
-import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from pinakes import collections, errors, ids, tags, text
+from pinakes import collections, data_urls, errors, ids, tags, text
 from pinakes.access import Actor, needs, scopes_of
-from pinakes.asset_types import UPLOADED_AS
-from pinakes.collections import Thumbnail
+from pinakes.asset_types import (
+    UPLOADED_AS,
+    Asset,
+    AssetMetadata,
+    AssetProperties,
+    Bytes,
+    FoundAsset,
+    Located,
+    RestoreReport,
+    SkippedAsset,
+)
 from pinakes.errors import PinakesError
 from pinakes.links import asset_path
 from pinakes.page import Key, Page
@@ -28,62 +34,12 @@ if TYPE_CHECKING:
     from pinakes.library import Library
     from pinakes.store import Tx
 
-Kind = Literal["3d", "audio", "document", "image", "image-hdr", "json", "text", "video"]
 MOST_DELETED = 100
 MOST_BULK = 200
 THUMBNAIL_SIZE = 512
 """Pixels of the longer side of the linked thumbnail; `size=256` and `size=1024` on the link give the others."""
 
-
-class AssetMetadata(msgspec.Struct, frozen=True, rename="camel"):
-    """What is known of how the asset was made."""
-
-    kind: Kind
-    type: str
-    name: str
-    size: int
-    width: int | UnsetType = UNSET
-    height: int | UnsetType = UNSET
-    parent_id: str | UnsetType = UNSET
-    root_parent_id: str | UnsetType = UNSET
-    model_id: str | UnsetType = UNSET
-    copied_at: str | UnsetType = UNSET
-
-
-class AssetProperties(msgspec.Struct, frozen=True, rename="camel"):
-    """What the bytes are: `size` in bytes, sides in pixels as displayed, `nb_frames` above 1 for an animation."""
-
-    size: int
-    format: str | UnsetType = UNSET
-    width: int | UnsetType = UNSET
-    height: int | UnsetType = UNSET
-    nb_frames: int | UnsetType = UNSET
-
-
-class Asset(msgspec.Struct, frozen=True, rename="camel"):
-    """An asset as it is sent. `url` and the thumbnails are signed links that expire."""
-
-    id: str
-    name: str
-    owner_id: str
-    author_id: str
-    kind: Kind
-    mime_type: str
-    status: Literal["error", "pending", "success"]
-    source: str
-    privacy: str
-    tags: list[str]
-    collection_ids: list[str]
-    edit_capabilities: list[str]
-    created_at: str
-    updated_at: str
-    url: str
-    metadata: AssetMetadata
-    properties: AssetProperties
-    is_hidden: bool
-    description: str | UnsetType = UNSET
-    thumbnail: Thumbnail | UnsetType = UNSET
-    deleted_at: str | UnsetType = UNSET
+_CHECKED_MIME = {"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "image/tiff"}
 
 
 class NewAsset(msgspec.Struct, frozen=True, rename="camel"):
@@ -122,71 +78,6 @@ class AssetFilter(msgspec.Struct, frozen=True):
     is_deleted: bool = False
 
 
-class Bytes(msgspec.Struct, frozen=True):
-    """What was learnt of an upload's bytes, which are stored by now."""
-
-    sha256: str
-    size: int
-    kind: Kind
-    mime_type: str
-    format: str | None
-    width: int | None
-    height: int | None
-    frames: int
-
-
-class Located(msgspec.Struct, frozen=True):
-    """An asset's bytes, as a link to them needs it."""
-
-    sha256: str
-    size: int
-    mime_type: str
-    name: str
-
-
-class SkippedAsset(msgspec.Struct, frozen=True, rename="camel"):
-    """Why an asset was not restored."""
-
-    asset_id: str
-    reason: Literal["not-found", "not-deleted", "expired"]
-
-
-class RestoreReport(msgspec.Struct, frozen=True, rename="camel"):
-    """Which assets are back, and which are not."""
-
-    restored_asset_ids: list[str]
-    skipped_assets: list[SkippedAsset]
-
-
-class FoundAsset(msgspec.Struct, frozen=True):
-    """An asset as stored; `number` is 0 until it is."""
-
-    number: int
-    id: str
-    name: str
-    description: str | None
-    kind: Kind
-    type: str
-    bytes: Bytes
-    is_hidden: bool
-    privacy: str
-    author_id: str
-    parent_id: str | None
-    root_id: str | None
-    model_id: str | None
-    copied_at: str | None
-    created_at: str
-    updated_at: str
-    deleted_at: str | None = None
-    tags: list[str] = []
-    collection_ids: list[str] = []
-
-
-def ingest(library: Library, actor: Actor, new: NewAsset) -> Asset:
-    """Upload: `store_bytes`, then `create`. For callers that need not keep the two apart."""
-    return create(library, actor, new, store_bytes(library, actor, new))
-
-
 @needs("assets.write")
 def store_bytes(library: Library, actor: Actor, new: NewAsset) -> Bytes:  # noqa: ARG001 - `needs` looks at the actor
     """The slow half of an upload: decode, examine, make thumbnails, store. Needs no transaction and holds none.
@@ -195,7 +86,7 @@ def store_bytes(library: Library, actor: Actor, new: NewAsset) -> Bytes:  # noqa
     stay behind unreferenced until they are swept.
     """
     text.check_name("name", new.name)
-    data, declared = _decode(new.image)
+    data, declared = data_urls.decode("image", new.image)
     if len(data) > library.config.max_upload_bytes:
         limit = library.config.max_upload_bytes
         raise PinakesError("PAYLOAD_TOO_LARGE", f"image: {len(data)} bytes; the server accepts {limit}.", field="image")
@@ -435,38 +326,6 @@ def _sort_key(row: FoundAsset, filter: AssetFilter) -> Key:
     if filter.collection_id is not None and filter.sort_by == "created_at":
         return (row.number,)
     return (row.created_at if filter.sort_by == "created_at" else row.updated_at, row.id)
-
-
-_PIECE = 1 << 20
-_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(;[\w.+-]+=[^;,]*)*(;base64),", re.IGNORECASE | re.ASCII)
-_CHECKED_MIME = {"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "image/tiff"}
-
-
-def _decode(image: str) -> tuple[bytes, str | None]:
-    """The bytes of base64 or a base64 data URL, and the type that the URL claims."""
-    mime, text = None, image
-    if image[:5].lower() == "data:":
-        match = _DATA_URL.match(image)
-        if match is None:
-            raise errors.bad_request("image", "a data URL must look like data:image/png;base64,…")
-        mime, text = (match[1] or "").lower().replace("image/jpg", "image/jpeg") or None, image[match.end() :]
-    try:
-        data = b"".join(_decoded(text))
-    except (binascii.Error, ValueError):
-        raise errors.bad_request("image", "this is neither base64 nor a data URL") from None
-    if not data:
-        raise errors.bad_request("image", "there are no bytes in it")
-    return data, mime
-
-
-def _decoded(text: str) -> Iterator[bytes]:
-    """Base64 piece by piece, because decoding lets no other thread run. White space and missing padding are fine."""
-    rest = ""
-    for start in range(0, len(text), _PIECE):
-        rest += "".join(text[start : start + _PIECE].split())
-        whole = len(rest) // 4 * 4 if start + _PIECE < len(text) else len(rest)
-        piece, rest = rest[:whole], rest[whole:]
-        yield binascii.a2b_base64(piece + "=" * (-len(piece) % 4), strict_mode=True)
 
 
 def show(library: Library, actor: Actor, row: FoundAsset) -> Asset:

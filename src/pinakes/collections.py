@@ -13,6 +13,7 @@ import msgspec
 
 from pinakes import errors, ids, text
 from pinakes.access import Actor, needs
+from pinakes.asset_types import Thumbnail
 from pinakes.errors import PinakesError
 from pinakes.links import asset_path
 from pinakes.page import Page
@@ -27,13 +28,6 @@ MemberNoun = Literal["asset", "model"]
 
 MOST_MEMBERS = 49
 """Ids in one add or remove, as the hosted service has it."""
-
-
-class Thumbnail(msgspec.Struct, frozen=True, rename="camel"):
-    """The asset that stands for something, and a link to its picture."""
-
-    asset_id: str
-    url: str
 
 
 class Collection(msgspec.Struct, frozen=True, rename="camel"):

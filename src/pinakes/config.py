@@ -90,7 +90,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     decode_memory_bytes: Annotated[int, Meta(description="Memory a decoding process may take.", ge=1)] = 1_073_741_824
     decode_processes: Annotated[int, Meta(description="Files decoded at the same time.", ge=1)] = 2
     rate_limit: Annotated[int, Meta(description="Requests a second each API key may make; 0 for no limit.", ge=0)] = 0
-    trash_days: Annotated[int, Meta(description="Days for which what was deleted can be restored.", ge=0, le=36_500)] = 30
+    trash_days: Annotated[
+        int, Meta(description="Days for which what was deleted can be restored.", ge=0, le=36_500)
+    ] = 30
     busy_timeout_s: Annotated[
         int, Meta(description="Seconds to wait for a database that another process is writing.", ge=1)
     ] = 5

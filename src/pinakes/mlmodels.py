@@ -13,10 +13,18 @@ from msgspec import UNSET, UnsetType
 
 from pinakes import assets, collections, errors, ids, tags, text
 from pinakes.access import Actor, needs
-from pinakes.assets import Asset
-from pinakes.collections import Thumbnail
 from pinakes.errors import PinakesError
-from pinakes.model_types import Concept, ModelSettings, ModelStatus, ModelType, TrainingParameters
+from pinakes.model_types import (
+    Concept,
+    Description,
+    Example,
+    FoundModel,
+    MinimalModel,
+    MLModel,
+    ModelSettings,
+    ModelStatus,
+    ModelType,
+)
 from pinakes.page import Key, Page
 from pinakes.tags import TagChange, TagReport
 from pinakes.text import Name, Prose
@@ -31,41 +39,6 @@ MOST_EXAMPLES = 100
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 ModelId = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": f"^{_ID.pattern}$"})]
 _MENTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-class MinimalModel(msgspec.Struct, frozen=True):
-    """The base details of a model."""
-
-    id: str
-    type: ModelType
-    privacy: str
-    name: str | UnsetType = UNSET
-
-
-class MLModel(MinimalModel, frozen=True, kw_only=True, rename="camel"):
-    """A model as it is sent."""
-
-    owner_id: str
-    author_id: str
-    status: ModelStatus
-    custom: bool
-    source: Literal["civitai", "huggingface", "other", "scenario"]
-    capabilities: list[str]
-    tags: list[str]
-    collection_ids: list[str]
-    example_asset_ids: list[str]
-    training_images_number: int
-    created_at: str
-    updated_at: str
-    short_description: str | UnsetType = UNSET
-    thumbnail: Thumbnail | UnsetType = UNSET
-    parent_model_id: str | UnsetType = UNSET
-    concepts: list[Concept] | UnsetType = UNSET
-    epoch: str | UnsetType = UNSET
-    negative_prompt_embedding: str | UnsetType = UNSET
-    parameters: TrainingParameters | UnsetType = UNSET
-    prompt_embedding: str | UnsetType = UNSET
-    deleted_at: str | UnsetType = UNSET
 
 
 class NewModel(msgspec.Struct, frozen=True, rename="camel"):
@@ -101,44 +74,6 @@ class ModelFilter(msgspec.Struct, frozen=True):
     sort_by: Literal["created_at", "updated_at"] = "created_at"
     is_ascending: bool = False
     is_deleted: bool = False
-
-
-class Description(msgspec.Struct, frozen=True):
-    """Markdown, and the library's assets and models that it mentions by id."""
-
-    value: str
-    assets: list[Asset]
-    models: list[MLModel]
-
-
-class Example(msgspec.Struct, frozen=True, rename="camel"):
-    """An asset that shows what a model can do."""
-
-    asset: Asset
-    model_id: str
-
-
-class FoundModel(msgspec.Struct, frozen=True):
-    """A model as stored; `number` is 0 until it is, `thumbnail_asset_id` None while that asset is in the trash."""
-
-    number: int
-    id: str
-    name: str | None
-    type: ModelType
-    status: ModelStatus
-    short_description: str | None
-    description: str
-    privacy: str
-    parent_id: str | None
-    author_id: str
-    settings: ModelSettings
-    created_at: str
-    updated_at: str
-    deleted_at: str | None = None
-    thumbnail_asset_id: str | None = None
-    tags: list[str] = []
-    collection_ids: list[str] = []
-    example_asset_ids: list[str] = []
 
 
 @needs("models.write")

@@ -1,9 +1,11 @@
-"""The hosted service's words for models. Source: the literal types of `scenario-sdk` 2.4.0."""
+"""Models as they are stored and sent, in the hosted service's words. Source: the types of `scenario-sdk` 2.4.0."""
 
 from typing import Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
+
+from pinakes.asset_types import Asset, Thumbnail
 
 ModelType = Literal[
     "custom",
@@ -94,3 +96,76 @@ class ModelSettings(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
     negative_prompt_embedding: str | UnsetType = UNSET
     parameters: TrainingParameters | UnsetType = UNSET
     prompt_embedding: str | UnsetType = UNSET
+
+
+class MinimalModel(msgspec.Struct, frozen=True):
+    """The base details of a model."""
+
+    id: str
+    type: ModelType
+    privacy: str
+    name: str | UnsetType = UNSET
+
+
+class MLModel(MinimalModel, frozen=True, kw_only=True, rename="camel"):
+    """A model as it is sent."""
+
+    owner_id: str
+    author_id: str
+    status: ModelStatus
+    custom: bool
+    source: Literal["civitai", "huggingface", "other", "scenario"]
+    capabilities: list[str]
+    tags: list[str]
+    collection_ids: list[str]
+    example_asset_ids: list[str]
+    training_images_number: int
+    created_at: str
+    updated_at: str
+    short_description: str | UnsetType = UNSET
+    thumbnail: Thumbnail | UnsetType = UNSET
+    parent_model_id: str | UnsetType = UNSET
+    concepts: list[Concept] | UnsetType = UNSET
+    epoch: str | UnsetType = UNSET
+    negative_prompt_embedding: str | UnsetType = UNSET
+    parameters: TrainingParameters | UnsetType = UNSET
+    prompt_embedding: str | UnsetType = UNSET
+    deleted_at: str | UnsetType = UNSET
+
+
+class Description(msgspec.Struct, frozen=True):
+    """Markdown, and the library's assets and models that it mentions by id."""
+
+    value: str
+    assets: list[Asset]
+    models: list[MLModel]
+
+
+class Example(msgspec.Struct, frozen=True, rename="camel"):
+    """An asset that shows what a model can do."""
+
+    asset: Asset
+    model_id: str
+
+
+class FoundModel(msgspec.Struct, frozen=True):
+    """A model as stored; `number` is 0 until it is, `thumbnail_asset_id` None while that asset is in the trash."""
+
+    number: int
+    id: str
+    name: str | None
+    type: ModelType
+    status: ModelStatus
+    short_description: str | None
+    description: str
+    privacy: str
+    parent_id: str | None
+    author_id: str
+    settings: ModelSettings
+    created_at: str
+    updated_at: str
+    deleted_at: str | None = None
+    thumbnail_asset_id: str | None = None
+    tags: list[str] = []
+    collection_ids: list[str] = []
+    example_asset_ids: list[str] = []

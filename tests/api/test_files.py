@@ -17,6 +17,7 @@ from pictures import animation, picture
 from api.clients import open_http
 from api.conftest import PUBLIC_URL, Server, StartServer
 from pinakes import access, assets, ids
+from pinakes.asset_types import Bytes
 from pinakes.assets import AssetFilter, NewAsset
 from pinakes.config import Config
 from pinakes.library import Library, open_library
@@ -318,7 +319,7 @@ def _ingest(server: Server, data: bytes) -> str:
     library = open_library(Config(data=str(server.data)), create=False)
     try:
         actor = access.authenticate(library, server.admin.id, access.hash_secret(server.admin.secret), None)
-        stored = assets.Bytes(library.blobs.put(data), len(data), "video", "video/mp4", None, None, None, 1)
+        stored = Bytes(library.blobs.put(data), len(data), "video", "video/mp4", None, None, None, 1)
         assert assets.get_page(library, actor, AssetFilter()).items == []
         return assets.create(library, actor, NewAsset("long.mp4", ""), stored).url
     finally:

@@ -5,12 +5,13 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from conftest import DAY_MS, Clock, make_assets, make_png, new_actor, new_asset, new_key, sign_in, store_png
+from conftest import DAY_MS, Clock, make_assets, make_png, new_actor, new_asset, new_key, sign_in, store_png, upload
 from msgspec import UNSET
 
 from pinakes import assets, collections, mlmodels, projects
 from pinakes.access import Actor
-from pinakes.assets import AssetFilter, AssetPatch, NewAsset, SkippedAsset
+from pinakes.asset_types import SkippedAsset
+from pinakes.assets import AssetFilter, AssetPatch, NewAsset
 from pinakes.collections import NewCollection
 from pinakes.errors import PinakesError
 from pinakes.library import Library
@@ -24,12 +25,12 @@ def live(library: Library, actor: Actor) -> list[str]:
 
 
 def test_an_upload_is_examined_and_stored_once(library: Library, admin: Actor) -> None:
-    first = assets.ingest(library, admin, new_asset("cat.png", make_png(5, 3)))
+    first = upload(library, admin, new_asset("cat.png", make_png(5, 3)))
     assert (first.kind, first.mime_type, first.status, first.source) == ("image", "image/png", "success", "uploaded")
     assert (first.properties.width, first.properties.height, first.properties.nb_frames) == (5, 3, UNSET)
     assert first.metadata.name == first.name == "cat.png"
     assert first == assets.get(library, admin, first.id)
-    assets.ingest(library, admin, new_asset("again.png", make_png(5, 3)))
+    upload(library, admin, new_asset("again.png", make_png(5, 3)))
     (blob,) = library.blobs.all()
     assert blob.size == first.properties.size == first.metadata.size == len(make_png(5, 3))
     assert library.blobs.size(f"thumbnails/{blob.sha256[:2]}/{blob.sha256[2:4]}/{blob.sha256}-512.webp")
@@ -47,7 +48,7 @@ def test_an_upload_is_examined_and_stored_once(library: Library, admin: Actor) -
 )
 def test_an_upload_may_be_written_in_these_ways(library: Library, admin: Actor, image: str) -> None:
     text = base64.b64encode(make_png()).decode()
-    assert assets.ingest(library, admin, NewAsset("a.png", image.format(text))).mime_type == "image/png"
+    assert upload(library, admin, NewAsset("a.png", image.format(text))).mime_type == "image/png"
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_an_upload_may_be_written_in_these_ways(library: Library, admin: Actor, 
 )
 def test_what_cannot_be_an_asset_is_refused(library: Library, admin: Actor, image: str, reason: str) -> None:
     with pytest.raises(PinakesError, match=reason) as caught:
-        assets.ingest(library, admin, NewAsset("a.png", image))
+        upload(library, admin, NewAsset("a.png", image))
     assert (caught.value.code, caught.value.details["field"]) == ("BAD_REQUEST", "image")
     assert live(library, admin) == []
 
@@ -75,11 +76,11 @@ def test_too_large_and_nameless_uploads_are_refused(
 ) -> None:
     small = open_with(msgspec.structs.replace(library.config, max_upload_bytes=10))
     with pytest.raises(PinakesError) as caught:
-        assets.ingest(small, admin, new_asset())
+        upload(small, admin, new_asset())
     assert caught.value.code == "PAYLOAD_TOO_LARGE"
     for name in ("", "  ", "a\0.png"):
         with pytest.raises(PinakesError) as caught:
-            assets.ingest(library, admin, new_asset(name))
+            upload(library, admin, new_asset(name))
         assert caught.value.details["field"] == "name"
 
 
@@ -231,7 +232,7 @@ def test_readers_may_not_write(library: Library, admin: Actor) -> None:
     (id,) = make_assets(library, admin, 1)
     assert assets.get(library, reader, id).id == id
     for verb in (
-        lambda: assets.ingest(library, reader, new_asset()),
+        lambda: upload(library, reader, new_asset()),
         lambda: assets.create(library, reader, new_asset(), store_png(library)),
         lambda: assets.update(library, reader, id, AssetPatch()),
         lambda: assets.update_tags(library, reader, id, TagChange()),

@@ -12,12 +12,13 @@ from msgspec import UNSET
 
 from pinakes import assets, collections, ids, mlmodels
 from pinakes.access import Actor
-from pinakes.assets import Asset, AssetFilter, NewAsset
+from pinakes.asset_types import Asset
+from pinakes.assets import AssetFilter, NewAsset
 from pinakes.collections import NewCollection
 from pinakes.errors import PinakesError
 from pinakes.library import Library
-from pinakes.mlmodels import MLModel, ModelFilter, ModelPatch, NewModel
-from pinakes.model_types import ModelType
+from pinakes.mlmodels import ModelFilter, ModelPatch, NewModel
+from pinakes.model_types import MLModel, ModelType
 from pinakes.tags import TagChange
 
 N = 24

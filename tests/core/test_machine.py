@@ -15,8 +15,9 @@ from library_model import Noun, Project, Shelf, Thing
 
 from pinakes import assets, collections, ids, mlmodels, projects, tags, upkeep
 from pinakes.access import Actor
-from pinakes.assets import AssetFilter, NewAsset, SkippedAsset
-from pinakes.collections import CollectionPatch, NewCollection, Thumbnail
+from pinakes.asset_types import SkippedAsset, Thumbnail
+from pinakes.assets import AssetFilter, NewAsset
+from pinakes.collections import CollectionPatch, NewCollection
 from pinakes.errors import PinakesError
 from pinakes.library import Library, open_library
 from pinakes.mlmodels import ModelFilter, ModelPatch, NewModel

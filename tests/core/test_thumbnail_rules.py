@@ -9,7 +9,8 @@ from msgspec import UNSET
 
 from pinakes import assets, collections, mlmodels
 from pinakes.access import Actor
-from pinakes.collections import CollectionPatch, NewCollection, Thumbnail
+from pinakes.asset_types import Thumbnail
+from pinakes.collections import CollectionPatch, NewCollection
 from pinakes.errors import PinakesError
 from pinakes.library import Library
 from pinakes.mlmodels import ModelPatch, NewModel

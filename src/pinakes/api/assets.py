@@ -10,8 +10,8 @@ from pinakes import assets, errors, ids
 from pinakes.api.call import Call
 from pinakes.api.http import Empty
 from pinakes.api.routes import ProjectQuery, Routes
-from pinakes.asset_types import ASSET_TYPES
-from pinakes.assets import Asset, AssetFilter, AssetPatch, NewAsset, RestoreReport
+from pinakes.asset_types import ASSET_TYPES, Asset, RestoreReport
+from pinakes.assets import AssetFilter, AssetPatch, NewAsset
 from pinakes.tags import TagChange, TagReport
 from pinakes.text import Id, Time
 

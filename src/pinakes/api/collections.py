@@ -79,7 +79,14 @@ async def create(call: Call[Any, NewCollection]) -> OneCollection:
     return OneCollection(await call.write(collections.create, call.body))
 
 
-@routes.add("GET", "/collections/{collectionId}", collections.get, OneCollection, errors=("NOT_FOUND",))
+@routes.add(
+    "GET",
+    "/collections/{collectionId}",
+    collections.get,
+    OneCollection,
+    errors=("NOT_FOUND",),
+    is_conditional=True,
+)
 async def get(call: Call[Any, None]) -> OneCollection:
     """Get a collection. Its `ETag` serves `If-None-Match` here and `If-Match` on a change."""
     collection = call.read(collections.get, call.params[0])

@@ -11,8 +11,8 @@ from pinakes.api.assets import MOST_TAGS, AssetQuery, forgiving, sorting, types_
 from pinakes.api.call import Call
 from pinakes.api.http import Empty
 from pinakes.api.routes import ProjectQuery, Routes
-from pinakes.mlmodels import Description, Example, MinimalModel, MLModel, ModelFilter, ModelPatch, NewModel
-from pinakes.model_types import ModelType
+from pinakes.mlmodels import ModelFilter, ModelPatch, NewModel
+from pinakes.model_types import Description, Example, MinimalModel, MLModel, ModelType
 from pinakes.tags import TagChange, TagReport
 from pinakes.text import Id, Prose, Time
 

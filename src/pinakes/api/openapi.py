@@ -8,6 +8,8 @@ import msgspec
 from pinakes import __version__
 from pinakes.api.http import STATUS, ErrorAnswer
 from pinakes.api.routes import Route
+from pinakes.asset_types import THUMBNAIL_SIZES
+from pinakes.assets import THUMBNAIL_SIZE
 from pinakes.errors import Code
 
 _ID = {
@@ -116,7 +118,7 @@ def _operation(route: Route, by_kind: dict[Any, Any], components: dict[str, Any]
             **{str(STATUS[code][0]): {"$ref": f"#/components/responses/{code}"} for code in codes},
         },
     }
-    if route.handler.__name__ == "get" and route.noun == "collections":
+    if route.is_conditional:
         operation["responses"]["304"] = {"description": "It still has the ETag in If-None-Match."}
     if route.body is not None:
         content: dict[str, Any] = {"schema": by_kind[route.body]}
@@ -219,7 +221,11 @@ def _file_operation() -> dict[str, Any]:
         {"name": name, "in": "query", "required": True, "schema": {"type": "string"}}
         for name in ("expires", "signature")
     ]
-    size = {"name": "size", "in": "query", "schema": {"type": "integer", "enum": [256, 512, 1024], "default": 512}}
+    size = {
+        "name": "size",
+        "in": "query",
+        "schema": {"type": "integer", "enum": THUMBNAIL_SIZES, "default": THUMBNAIL_SIZE},
+    }
     variant = {"name": "variant", "in": "path", "required": True, "schema": {"enum": ["original", "thumbnail"]}}
     ids = _path_parameters("/{projectId}/{assetId}")
     codes: tuple[Code, ...] = ("FORBIDDEN", "NOT_FOUND", "RANGE_NOT_SATISFIABLE", "UNAVAILABLE")

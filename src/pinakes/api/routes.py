@@ -30,7 +30,10 @@ class ProjectQuery(msgspec.Struct, frozen=True, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One call. `body` None: the request's body, if any, is ignored. `is_upload`: it may be as large as a file."""
+    """One call. `body` None: the request's body, if any, is ignored. `is_upload`: it may be as large as a file.
+
+    `is_conditional`: 304 is among its answers.
+    """
 
     method: str
     path: str
@@ -44,6 +47,7 @@ class Route:
     errors: tuple[Code, ...] = ()
     is_upload: bool = False
     needs_body: bool = True
+    is_conditional: bool = False
     decoder: msgspec.json.Decoder[Any] | None = field(default=None, compare=False)
 
     @property

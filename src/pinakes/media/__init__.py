@@ -6,15 +6,13 @@ that a `pool` keeps, so a decoder that crashes, hangs or eats memory costs one a
 
 import msgspec
 
+from pinakes.asset_types import THUMBNAIL_SIZES, Kind
 from pinakes.errors import bad_request
 from pinakes.media import kinds
-from pinakes.media.kinds import Kind
 from pinakes.media.pool import Pool
 from pinakes.media.protocol import Limits
 
 __all__ = ["THUMBNAIL_SIZES", "Examined", "Media"]
-
-THUMBNAIL_SIZES = (256, 512, 1024)
 
 
 class Examined(msgspec.Struct, frozen=True):

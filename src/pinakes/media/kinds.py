@@ -1,13 +1,11 @@
 """What a file is: its first bytes decide, then the ending of its name. Nothing is decoded here."""
 
 from collections.abc import Iterator
-from typing import Literal
 
 import msgspec
 
+from pinakes.asset_types import Kind
 from pinakes.errors import bad_request
-
-Kind = Literal["3d", "audio", "document", "image", "image-hdr", "json", "text", "video"]
 
 
 class Type(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """SQL of assets."""
 
-from pinakes.assets import AssetFilter, Bytes, FoundAsset, Located
+from pinakes.asset_types import Bytes, FoundAsset, Located
+from pinakes.assets import AssetFilter
 from pinakes.page import Key
 from pinakes.store import pages
 from pinakes.store.dialect import IDS, Driver, Row, id_list, names_of

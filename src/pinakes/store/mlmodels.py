@@ -2,8 +2,8 @@
 
 import msgspec
 
-from pinakes.mlmodels import FoundModel, ModelFilter
-from pinakes.model_types import ModelSettings
+from pinakes.mlmodels import ModelFilter
+from pinakes.model_types import FoundModel, ModelSettings
 from pinakes.page import Key
 from pinakes.store import pages
 from pinakes.store.dialect import IDS, Driver, Row, id_list, names_of

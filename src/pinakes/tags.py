@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MOST_TAGS = 100
 """Tags in one change."""
 
+MOST_TAGS_OF_ONE = 1_000
+"""Tags of one asset or model: each is shown wherever the thing is."""
+
 
 class Tag(msgspec.Struct, frozen=True, rename="camel"):
     """A tag in use; `item_count` counts live assets and models."""
@@ -57,7 +60,7 @@ def get_page(library: Library, actor: Actor, size: int = 50, token: str | None =
 
 
 def change(tx: Tx, owner: int, noun: MemberNoun, number: int, wanted: TagChange) -> TagReport:
-    """Change the tags of one live asset or model in this transaction. BAD_REQUEST as `TagChange` says."""
+    """Change the tags of one live asset or model in this transaction. BAD_REQUEST as `TagChange` says, or too many."""
     add, delete = _checked("add", wanted.add), _checked("delete", wanted.delete)
     both = set(add) & set(delete)
     if both:
@@ -68,6 +71,8 @@ def change(tx: Tx, owner: int, noun: MemberNoun, number: int, wanted: TagChange)
         raise errors.bad_request("add", "already tagged so", tags=[tag for tag in add if tag in present])
     if wanted.strict and len(report.deleted) < len(delete):
         raise errors.bad_request("delete", "not tagged so", tags=[tag for tag in delete if tag not in present])
+    if len(present) + len(report.added) - len(report.deleted) > MOST_TAGS_OF_ONE:
+        raise errors.bad_request("add", f"one {noun} has at most {MOST_TAGS_OF_ONE} tags")
     tx.tags.add(owner, noun, number, report.added, ids.now())
     tx.tags.delete(owner, noun, number, report.deleted, ids.now())
     return report

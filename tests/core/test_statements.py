@@ -158,6 +158,13 @@ def test_the_hot_statements_neither_scan_nor_sort(library: Library, admin: Actor
         assert (name, [step for _, step in found if "TEMP B-TREE" in step and "count" not in step]) == (name, [])
 
 
+def test_collections_pass_over_the_trash_without_reading_it(library: Library, admin: Actor, shelf: str) -> None:
+    use = hot(library, admin, shelf)
+    for name in ("collections", "more collections"):
+        (walk,) = [step for _, step in plans(library, use[name]) if step.startswith("SEARCH c ")]
+        assert walk == "SEARCH c USING INDEX collection_live (owner=? AND id<?)"
+
+
 def test_filters_read_only_what_may_pass(library: Library, admin: Actor, shelf: str) -> None:
     """They may sort what is left; two tags meet through the key, not by comparing all with all."""
     ids = [item.id for item in assets.get_page(library, admin, AssetFilter(), 3).items]

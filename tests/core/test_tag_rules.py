@@ -3,7 +3,7 @@
 import pytest
 from conftest import Clock, make_assets
 
-from pinakes import assets, mlmodels, tags
+from pinakes import assets, mlmodels, tags, upkeep
 from pinakes.access import Actor
 from pinakes.errors import PinakesError
 from pinakes.library import Library
@@ -115,3 +115,39 @@ def test_a_tag_tells_its_project_and_times(clock: Clock, library: Library, admin
     (tag,) = tags.get_page(library, admin).items
     assert (tag.owner_id, tag.item_count) == (admin.project_id, 2)
     assert (tag.created_at[-5:], tag.updated_at[-5:]) == (".000Z", ".001Z")
+
+
+def test_a_tag_that_nothing_live_has_is_gone(clock: Clock, library: Library, admin: Actor, asset: str) -> None:
+    def stored() -> list[tuple[str, int, str, str]]:
+        with library.store.read() as tx:
+            rows = tx.upkeep._query("SELECT name, item_count, created_at, updated_at FROM tag ORDER BY name")
+        return [(name, count, created[-5:], updated[-5:]) for name, count, created, updated in rows]
+
+    model = mlmodels.create(library, admin, NewModel()).id
+    assets.update_tags(library, admin, asset, TagChange(add=["a", "b", "c"]))
+    mlmodels.update_tags(library, admin, model, TagChange(add=["a"]))
+    clock.move(ms=1)
+    assets.update_tags(library, admin, asset, TagChange(delete=["b"]))
+    assert stored() == [("a", 2, ".000Z", ".000Z"), ("c", 1, ".000Z", ".000Z")]
+    assets.delete(library, admin, [asset])
+    assert stored() == [("a", 1, ".000Z", ".001Z")]
+    mlmodels.delete(library, admin, model)
+    assert stored() == []
+    assert upkeep.check(library) == []
+    clock.move(ms=1)
+    assets.restore(library, admin, [asset])
+    clock.move(ms=1)
+    mlmodels.restore(library, admin, model)
+    assert stored() == [("a", 2, ".002Z", ".003Z"), ("c", 1, ".002Z", ".002Z")]
+    assert upkeep.check(library) == []
+
+
+def test_one_thing_has_at_most_a_thousand_tags(library: Library, admin: Actor, asset: str) -> None:
+    for start in range(0, 1000, 100):
+        assets.update_tags(library, admin, asset, TagChange(add=[str(n) for n in range(start, start + 100)]))
+    for strict in (True, False):
+        with pytest.raises(PinakesError, match="at most 1000 tags") as caught:
+            assets.update_tags(library, admin, asset, TagChange(add=["0", "more"][strict:], strict=strict))
+        assert (caught.value.code, caught.value.details) == ("BAD_REQUEST", {"field": "add"})
+    assets.update_tags(library, admin, asset, TagChange(add=["more"], delete=["0"]))
+    assert len(assets.get(library, admin, asset).tags) == 1000

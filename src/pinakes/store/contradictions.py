@@ -1,7 +1,8 @@
 """Statements that find rows which contradict each other. Each yields code, project id, subject and message.
 
 Counting rules: a collection counts its memberships whose asset or model is live, also while the collection itself is in
-the trash; a tag counts the live assets and models that have it.
+the trash; a tag counts the live assets and models that have it, and exists as long as
+there are any.
 """
 
 # The plans are pinned with CROSS JOIN: from the few to the many, members by number.
@@ -50,7 +51,7 @@ _TAG_COUNT = _statement(
             {_LIVE_TAGGED.format(noun="asset")} + {_LIVE_TAGGED.format(noun="model")} AS counted
         FROM tag t
     ) t
-    WHERE t.stated <> t.counted
+    WHERE t.stated <> t.counted OR t.stated = 0
     """,
 )
 
@@ -59,8 +60,10 @@ def _tag_unknown(noun: str) -> str:
     return _statement(
         "tag-count",
         f"""
-        SELECT DISTINCT i.owner, i.name AS subject, 'items have the tag, but nothing counts them' AS message
-        FROM {noun}_tag i WHERE NOT EXISTS (SELECT 1 FROM tag t WHERE t.owner = i.owner AND t.name = i.name)
+        SELECT DISTINCT i.owner, i.name AS subject, 'live items have the tag, but nothing counts them' AS message
+        FROM {noun}_tag i CROSS JOIN {noun} x
+        WHERE x.number = i.{noun} AND x.owner = i.owner AND x.deleted_at IS NULL
+        AND NOT EXISTS (SELECT 1 FROM tag t WHERE t.owner = i.owner AND t.name = i.name)
         """,
     )
 

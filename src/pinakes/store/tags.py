@@ -17,7 +17,7 @@ class TagSql:
         """Tags in use, by name."""
         rows = self._query(
             "SELECT name, item_count, ?, created_at, updated_at FROM tag"
-            " WHERE owner = ? AND name > ? AND item_count > 0 ORDER BY name LIMIT ?",
+            " WHERE owner = ? AND name > ? ORDER BY name LIMIT ?",
             (project_id, owner, after[0] if after else "", limit),
         )
         return [Tag(*row) for row in rows]
@@ -35,13 +35,8 @@ class TagSql:
             f"INSERT INTO {noun}_tag (owner, {noun}, name) SELECT ?, ?, value FROM json_each(?)",
             (owner, number, id_list(names)),
         )
-        self._change(
-            "INSERT INTO tag (owner, name, item_count, created_at, updated_at)"
-            " SELECT ?, value, 1, ?, ? FROM json_each(?) WHERE true"
-            " ON CONFLICT (owner, name) DO UPDATE"
-            " SET item_count = item_count + 1, updated_at = excluded.updated_at",
-            (owner, now, now, id_list(names)),
-        )
+        added = "SELECT value AS name FROM json_each(?)"
+        self._change(_COUNT_IN.format(names=added), (owner, now, now, id_list(names)))
 
     def delete(self, owner: int, noun: MemberNoun, number: int, names: list[str], now: str) -> None:
         """Untag a live thing of names it has."""
@@ -55,20 +50,42 @@ class TagSql:
             f"UPDATE tag SET item_count = item_count - 1, updated_at = ? WHERE owner = ? AND name IN {IDS}",
             (now, owner, id_list(names)),
         )
+        self._change(
+            f"DELETE FROM tag WHERE owner = ? AND item_count = 0 AND name IN {IDS}",
+            (owner, id_list(names)),
+        )
 
     def recount(self, owner: int, noun: MemberNoun, numbers: list[int], sign: int, now: str) -> None:
         """Count things in (`sign` 1) or out (-1) of every tag they have."""
-        moved = id_list(numbers)
+        count = self._count_in if sign > 0 else self._count_out
+        count(owner, noun, numbers, now)
+
+    def _count_in(self, owner: int, noun: MemberNoun, numbers: list[int], now: str) -> None:
+        names = _TAGS_OF.format(noun=noun)
+        self._change(_COUNT_IN.format(names=names), (owner, now, now, id_list(numbers), owner))
+
+    def _count_out(self, owner: int, noun: MemberNoun, numbers: list[int], now: str) -> None:
+        gone, names = id_list(numbers), _TAGS_OF.format(noun=noun)
         self._change(
             f"""
-            UPDATE tag SET updated_at = max(updated_at, ?), item_count = item_count + ? * (
+            UPDATE tag SET updated_at = max(updated_at, ?), item_count = item_count - (
                 SELECT count(*) FROM {noun}_tag t
                 WHERE t.owner = tag.owner AND t.name = tag.name AND t.{noun} IN {IDS}
             )
-            WHERE owner = ? AND name IN (
-                SELECT t.name FROM json_each(?) moved
-                CROSS JOIN {noun}_tag t ON t.owner = ? AND t.{noun} = moved.value
-            )
+            WHERE owner = ? AND name IN ({names})
             """,
-            (now, sign, moved, owner, moved, owner),
+            (now, gone, owner, gone, owner),
         )
+        self._change(f"DELETE FROM tag WHERE owner = ? AND item_count = 0 AND name IN ({names})", (owner, gone, owner))
+
+
+# A tag exists as long as something live has it.
+_COUNT_IN = """
+INSERT INTO tag (owner, name, item_count, created_at, updated_at)
+SELECT ?, x.name, 1, ?, ? FROM ({names}) x WHERE true
+ON CONFLICT (owner, name) DO UPDATE SET item_count = item_count + 1, updated_at = max(updated_at, excluded.updated_at)
+"""
+
+_TAGS_OF = """
+SELECT t.name FROM json_each(?) moved CROSS JOIN {noun}_tag t ON t.owner = ? AND t.{noun} = moved.value
+"""

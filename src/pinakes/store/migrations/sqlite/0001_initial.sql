@@ -164,7 +164,8 @@ CREATE TABLE collection_model (
 
 CREATE INDEX model_collection ON collection_model (owner, model, collection);
 
--- `item_count` counts live assets and models; it changes in the transaction that changes them.
+-- `item_count` counts live assets and models; it changes in the transaction that changes them. What nothing live has any
+-- more is deleted, so that listing tags reads only what it shows.
 CREATE TABLE tag (
     owner      INTEGER NOT NULL,
     name       TEXT NOT NULL,

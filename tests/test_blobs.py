@@ -2,6 +2,9 @@
 
 import hashlib
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -221,6 +224,40 @@ def test_strange_files_in_the_folder_are_not_listed(local: Blobs, folder: Path) 
     (path.parent / "notes.txt").write_text("mine")
     path.with_name("f" * 64).write_text("in the folder of another hash")
     assert [info.sha256 for info in local.all()] == [SHA256]
+
+
+def test_what_a_killed_process_left_is_found(local: Blobs, folder: Path) -> None:
+    """A real one, killed while it writes."""
+    key = blob_key(ABSENT)
+    script = (
+        "from obstore.store import LocalStore; import sys;"
+        "LocalStore(prefix=sys.argv[1]).put(sys.argv[2], bytes(1 << 30), use_multipart=False)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(folder), key]) as writer:
+        ends = time.monotonic() + 20
+        while not any(local.unfinished()):
+            assert time.monotonic() < ends
+            time.sleep(0.001)
+        writer.kill()
+    local.put(DATA)
+    (folder / "ready-1-2#1").write_text("")
+    (folder / "notes#1").write_text("mine")
+    found = {file.path: file for files in local.unfinished() for file in files}
+    assert set(found) == {f"{key}#1", "ready-1-2#1"}
+    assert (folder / f"{key}#1").stat().st_size == found[f"{key}#1"].size
+    for file in found.values():
+        local.delete_unfinished(file)
+        local.delete_unfinished(file)
+    assert not any(local.unfinished())
+    assert files(folder) == sorted([blob_key(SHA256), "notes#1"])
+
+
+def test_all_thumbnails(blobs: Blobs) -> None:
+    for size in (256, 512):
+        blobs.put_thumbnail(blobs.put(DATA), size, b"webp")
+    found = {key: (info.sha256, info.size) for key, info in blobs.thumbnails()}
+    assert found == {thumbnail_key(SHA256, size): (SHA256, 4) for size in (256, 512)}
+    assert not any(blobs.unfinished())
 
 
 @pytest.fixture

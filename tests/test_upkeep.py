@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 
 from pinakes import assets, collections, ids, media, mlmodels, upkeep
 from pinakes.access import Actor
-from pinakes.assets import Bytes, NewAsset
+from pinakes.asset_types import Bytes
+from pinakes.assets import NewAsset
 from pinakes.blobs import Blobs, blob_key, thumbnail_key
 from pinakes.collections import CollectionPatch, NewCollection
 from pinakes.config import Config
@@ -127,6 +128,7 @@ def test_a_sound_library_has_no_findings(library: Library, shelf: Shelf) -> None
         ("UPDATE tag SET item_count = 7 WHERE name = 'blue'", ["tag-count"]),
         ("DELETE FROM tag WHERE name = 'blue'", ["tag-count"]),
         ("DELETE FROM tag", ["tag-count"] * 3),
+        ("INSERT INTO tag VALUES (1, 'unused', 0, '', '')", ["tag-count"]),
         ("INSERT INTO tag VALUES (1, 'new', 1, '', '')", ["tag-count"]),
         ("UPDATE asset SET deleted_at = '2026' WHERE number = 1", ["asset-count", "tag-count", "tag-count"]),
         ("UPDATE collection SET thumbnail_asset_id = 'asset_none'", ["thumbnail-missing-asset"]),
@@ -425,6 +427,32 @@ def test_sweep_deletes_old_orphans_alone(library: Library, shelf: Shelf) -> None
     ]
 
 
+def test_what_killed_uploads_left_is_found_and_swept(library: Library, shelf: Shelf) -> None:
+    left = {days: shelf.folder / f"{blob_key(str(n) * 64)}#1" for n, days in enumerate((0.9, 1.1))}
+    for days, path in left.items():
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"half")
+        age(path, days)
+    (finding,) = check(library, is_quick=True)
+    assert (finding.code, finding.subject) == ("blob-unfinished", str(left[1.1].relative_to(shelf.folder)))
+    assert sweep(library) == SweepReport(blobs=1, blob_bytes=4)
+    assert [path.exists() for path in left.values()] == [True, False]
+    assert check(library) == []
+
+
+def test_old_thumbnails_of_nothing_are_found(library: Library, shelf: Shelf) -> None:
+    hashes = {days: str(days)[0] * 64 for days in (0.9, 1.1)}
+    for days, sha256 in hashes.items():
+        library.blobs.put_thumbnail(sha256, 256, b"webp")
+        age(shelf.folder / thumbnail_key(sha256, 256), days)
+    again = library.blobs.put(b"uploaded again, and its asset is on the way")
+    for sha256 in (again, shelf.bytes[0].sha256):
+        library.blobs.put_thumbnail(sha256, 256, b"webp")
+        age(shelf.folder / thumbnail_key(sha256, 256), 5)
+    found = [(finding.code, finding.subject) for finding in check(library)]
+    assert found == [("thumbnail-orphan", thumbnail_key(hashes[1.1], 256))]
+
+
 @pytest.fixture
 def orphans(library: Library, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The hashes of two old orphans, which a sweep looks at one after the other."""
@@ -477,6 +505,42 @@ def test_sweep_stops_when_told(library: Library, shelf: Shelf, orphans: set[str]
     assert left(library, orphans) == orphans
     assert sweep(library, rest=lambda seconds: seconds > 0).blobs == 1
     assert shelf.blob().exists()
+
+
+def test_sweep_stops_between_projects_and_kinds(library: Library, shelf: Shelf, later: Callable[[float], None]) -> None:
+    second = Shelf(library, new_actor(library))
+    for one in (shelf, second):
+        assets.delete(library, one.admin, one.assets)
+        mlmodels.delete(library, one.admin, one.model)
+    later(31)
+    assert sweep(library, rest=lambda seconds: seconds > 0) == SweepReport(assets=2)
+    assert sweep(library, rest=lambda _seconds: True) == NOTHING
+    ending = threading.Event()
+
+    def end(seconds: float) -> bool:
+        if seconds:
+            ending.set()
+        return ending.is_set()
+
+    assert sweep(library, rest=end) == SweepReport(assets=2)
+
+
+def test_numbers_are_not_given_again(library: Library, shelf: Shelf, later: Callable[[float], None]) -> None:
+    """Else a sweep would take an asset that came after its look at all of them for one from before."""
+
+    def newest() -> list[int]:
+        with library.store.read() as tx:
+            nouns = ("asset", "collection", "model")
+            return [tx.upkeep._query(f"SELECT max(number) FROM {noun}")[0][0] for noun in nouns]
+
+    first = newest()
+    assets.delete(library, shelf.admin, shelf.assets)
+    mlmodels.delete(library, shelf.admin, shelf.model)
+    collections.delete(library, shelf.admin, shelf.id)
+    later(31)
+    sweep(library)
+    Shelf(library, shelf.admin)
+    assert newest() == [first[0] + 2, first[1] + 1, first[2] + 1]
 
 
 def test_the_worker_sweeps_and_stops(library: Library, orphans: set[str]) -> None:

@@ -1,7 +1,7 @@
 """Bytes by sha256, on obstore. The bytes under a key never change, because the key is made from them.
 
 `blobs/ab/cd/<sha256>` is an uploaded file, `thumbnails/ab/cd/<sha256>-<size>.webp` a picture of it that fits in a
-square of <size> pixels.
+square of <size> pixels. While obstore writes a local file it is `<name>#<n>`, and stays so when the process is killed.
 """
 
 import hashlib
@@ -27,10 +27,19 @@ REFRESH_AFTER_MS = 12 * 3600 * 1000
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KEY = re.compile(r"(?:blobs/..|thumbnails/..)/../(?P<sha256>[0-9a-f]{64})(?:-(?P<size>[1-9][0-9]{0,4})\.webp)?")
+_UNFINISHED = re.compile(r"[0-9a-f]{64}(-[1-9][0-9]*\.webp)?#[0-9]+|ready-[0-9]+-[0-9]+(#[0-9]+)?")
 
 
 class BlobInfo(msgspec.Struct, frozen=True):
     sha256: str
+    size: int
+    modified_at_ms: int
+
+
+class Unfinished(msgspec.Struct, frozen=True):
+    """A file in our folder that is under no key: `path` is relative to the folder."""
+
+    path: str
     size: int
     modified_at_ms: int
 
@@ -136,10 +145,29 @@ class Blobs:
 
     def all(self) -> Iterator[BlobInfo]:
         """Every blob in no order, as the store lists them; thumbnails are not listed."""
-        for path, size, modified_at_ms in self._list("blobs"):
-            match = _KEY.fullmatch(path)
-            if match and path == blob_key(match["sha256"]):
-                yield BlobInfo(match["sha256"], size, modified_at_ms)
+        for key, info in self._files("blobs"):
+            if key == blob_key(info.sha256):
+                yield info
+
+    def thumbnails(self) -> Iterator[tuple[str, BlobInfo]]:
+        """Every thumbnail in no order: its key, its own size and age, and the hash of what it is a picture of."""
+        return self._files("thumbnails")
+
+    def unfinished(self) -> Iterator[list[Unfinished]]:
+        """What is being written now, or was when a process was killed: a list for each folder, nearly all are empty.
+
+        obstore lists none of it. In memory there is none.
+        """
+        if self._folder:
+            for folder, _, names in os.walk(self._folder):
+                paths = [Path(folder, name) for name in names if _UNFINISHED.fullmatch(name)]
+                yield [found for path in paths if (found := _look(path, self._folder))]
+
+    def delete_unfinished(self, unfinished: Unfinished) -> None:
+        """Remove what a killed process left. Whoever is still writing it fails."""
+        if self._folder:
+            with _store_errors():
+                (self._folder / unfinished.path).unlink(missing_ok=True)
 
     def verify(self, sha256: str) -> bool:
         """Whether the stored bytes still have this hash. Reads them all; raises NOT_FOUND."""
@@ -169,6 +197,12 @@ class Blobs:
                 raise
             return None
         return BlobInfo(sha256, meta["size"], int(meta["last_modified"].timestamp() * 1000))
+
+    def _files(self, prefix: str) -> Iterator[tuple[str, BlobInfo]]:
+        for path, size, modified_at_ms in self._list(prefix):
+            sha256 = _sha256_of(path)
+            if sha256:
+                yield path, BlobInfo(sha256, size, modified_at_ms)
 
     def _chunks(self, key: str, start: int, end: int) -> Iterator[bytes]:
         # obstore's own stream of a local file reads 8 KiB at a time, 9 times slower; one of memory is a single chunk.
@@ -213,13 +247,30 @@ class Blobs:
 
 
 def _check(key: str) -> str:
-    """The sha256 a key names; raises BAD_REQUEST for a key `blob_key` and `thumbnail_key` do not make."""
+    """The sha256 a key names; raises BAD_REQUEST for any other text."""
+    sha256 = _sha256_of(key)
+    if sha256 is None:
+        raise bad_request("key", "names no blob and no thumbnail.")
+    return sha256
+
+
+def _sha256_of(key: str) -> str | None:
+    """The sha256 a key names; None for a key that `blob_key` and `thumbnail_key` do not make."""
     match = _KEY.fullmatch(key)
-    if match:
-        sha256, size = match["sha256"], match["size"]
-        if key == (thumbnail_key(sha256, int(size)) if size else blob_key(sha256)):
-            return sha256
-    raise bad_request("key", "names no blob and no thumbnail.")
+    if match is None:
+        return None
+    sha256, size = match["sha256"], match["size"]
+    return sha256 if key == (thumbnail_key(sha256, int(size)) if size else blob_key(sha256)) else None
+
+
+def _look(path: Path, folder: Path) -> Unfinished | None:
+    """None when it was finished or removed meanwhile."""
+    with _store_errors():
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            return None
+    return Unfinished(str(path.relative_to(folder)), found.st_size, int(found.st_mtime * 1000))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -16,7 +16,7 @@ from pinakes import ids
 from pinakes.errors import PinakesError
 
 if TYPE_CHECKING:
-    from pinakes.blobs import BlobInfo, Blobs
+    from pinakes.blobs import BlobInfo, Blobs, Unfinished
     from pinakes.library import Library
     from pinakes.store import Store, Tx
     from pinakes.store.upkeep import Reference, TrashNoun, Use
@@ -53,7 +53,7 @@ class Finding(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class SweepReport(msgspec.Struct, frozen=True, rename="camel"):
-    """What a sweep removed for good; `blob_bytes` without thumbnails."""
+    """What a sweep removed for good; `blobs` counts unfinished files too, `blob_bytes` is without thumbnails."""
 
     assets: int = 0
     models: int = 0
@@ -82,7 +82,14 @@ def check_parts(
             findings = [Finding(*row) for row in tx.upkeep.contradictions()]
             total = tx.upkeep.gather()
         findings += _check_references(tx, blobs, is_quick, total, progress or _show_nothing)
-        return findings + _check_orphans(tx, blobs)
+        findings += _check_orphans(tx, blobs)
+        findings += _check_thumbnails(tx, blobs)
+    return findings + [
+        Finding("blob-unfinished", "", file.path, f"whoever wrote these {file.size} bytes was killed")
+        for files in blobs.unfinished()
+        for file in files
+        if _is_old(file)
+    ]
 
 
 def _check_references(tx: Tx, blobs: Blobs, is_quick: bool, total: int, progress: Progress) -> Iterator[Finding]:
@@ -145,7 +152,7 @@ def _finding(code: str, sha256: str, message: str, use: Use) -> Finding:
 
 def _check_orphans(tx: Tx, blobs: Blobs) -> list[Finding]:
     findings = []
-    for batch in _old_orphans(tx, blobs):
+    for batch in _old_orphans(tx, blobs.all()):
         now_used = tx.upkeep.users([info.sha256 for info in batch])
         # Asked in this order, because an upload makes its bytes young before it refers to them.
         orphans = [info for info in batch if info.sha256 not in now_used and _is_old(blobs.info(info.sha256))]
@@ -155,30 +162,43 @@ def _check_orphans(tx: Tx, blobs: Blobs) -> list[Finding]:
     return findings
 
 
-def _old_orphans(tx: Tx, blobs: Blobs) -> Iterator[list[BlobInfo]]:
+def _check_thumbnails(tx: Tx, blobs: Blobs) -> Iterator[Finding]:
+    """Thumbnails without a blob. One whose blob is there is of an asset, or goes with the blob, or its asset comes."""
+    old = ((key, info) for key, info in blobs.thumbnails() if _is_old(info))
+    for batch in _batches(old, _BATCH):
+        orphans = set(tx.upkeep.unreferenced([info.sha256 for _, info in batch]))
+        suspects = [(key, info) for key, info in batch if info.sha256 in orphans]
+        now_used = tx.upkeep.users(list({info.sha256 for _, info in suspects}))
+        for key, info in suspects:
+            # Asked in this order: an upload stores its bytes before it refers to them, a sweep removes them last.
+            if info.sha256 not in now_used and blobs.info(info.sha256) is None and blobs.size(key) is not None:
+                yield Finding("thumbnail-orphan", "", key, "no asset and no bytes belong to this thumbnail")
+
+
+def _old_orphans(tx: Tx, infos: Iterator[BlobInfo]) -> Iterator[list[BlobInfo]]:
     """Blobs that no asset referred to when `gather` looked, and that are old, in batches that are not empty."""
-    for batch in _batches((info for info in blobs.all() if _is_old(info)), _BATCH):
+    for batch in _batches((info for info in infos if _is_old(info)), _BATCH):
         orphans = set(tx.upkeep.unreferenced([info.sha256 for info in batch]))
         if orphans:
             yield [info for info in batch if info.sha256 in orphans]
 
 
-def _is_old(info: BlobInfo | None) -> bool:
+def _is_old(info: BlobInfo | Unfinished | None) -> bool:
     return info is not None and info.modified_at_ms < ids.now_ms() - ORPHAN_AGE_MS
 
 
 def sweep(library: Library, *, rest: Rest | None = None) -> SweepReport:
     """Delete for good what has been in the trash for longer than `trash_days`, and old bytes no asset refers to.
 
-    Works in short transactions. `rest` is called between them with the seconds to leave to others, and ends the sweep
-    by answering True.
+    Works in short transactions. `rest` is called between them, and while it looks at files, with the seconds to leave
+    to others, and ends the sweep by answering True.
     """
-    pause = rest or _sleep
+    pause = _lasting(rest or _sleep)
     rows = dict.fromkeys(_NOUNS, 0)
     for noun in _NOUNS:
         for deleted in _sweep_rows(library, noun, pause):
             rows[noun] += deleted
-    blobs = list(_sweep_blobs(library, pause))
+    blobs = [*_sweep_blobs(library, pause), *_sweep_unfinished(library, pause)]
     return SweepReport(rows["asset"], rows["model"], rows["collection"], len(blobs), sum(blobs))
 
 
@@ -192,7 +212,7 @@ def _sweep_rows(library: Library, noun: TrashNoun, pause: Rest) -> Iterator[int]
     cutoff = library.trash_cutoff()
     with library.store.read() as tx:
         owners = tx.upkeep.owners_of_expired(noun, cutoff)
-    for owner in owners:
+    for owner in _until_told(owners, pause):
         is_more = True
         while is_more:
             begun = time.monotonic()
@@ -210,13 +230,21 @@ def _sweep_blobs(library: Library, pause: Rest) -> Iterator[int]:
         with survey.upkeep.snapshot():
             survey.upkeep.gather()
             newest = survey.upkeep.newest_asset()
-        for orphans in _old_orphans(survey, library.blobs):
+        for orphans in _old_orphans(survey, _until_told(library.blobs.all(), pause)):
             for batch in _batches(orphans, _BLOBS_A_LOOK):
                 begun = time.monotonic()
                 deleted = _delete_orphans(library, batch, newest)
                 yield from deleted or []
                 if deleted is None or _leave(pause, begun):
                     return
+
+
+def _sweep_unfinished(library: Library, pause: Rest) -> Iterator[int]:
+    """The sizes of the files it deletes. Nobody refers to them, so it takes no transaction."""
+    for files in _until_told(library.blobs.unfinished(), pause):
+        for file in filter(_is_old, files):
+            library.blobs.delete_unfinished(file)
+            yield file.size
 
 
 def _delete_orphans(library: Library, orphans: list[BlobInfo], newest: int) -> list[int] | None:
@@ -234,6 +262,22 @@ def _delete_if_old(library: Library, sha256: str) -> bool:
         return False
     library.blobs.delete(sha256)
     return True
+
+
+def _lasting(rest: Rest) -> Rest:
+    """Once told to end, it is not asked again."""
+    is_told = False
+
+    def pause(seconds: float) -> bool:
+        nonlocal is_told
+        is_told = is_told or rest(seconds)
+        return is_told
+
+    return pause
+
+
+def _until_told(items: Iterable[T], pause: Rest) -> Iterator[T]:
+    return takewhile(lambda _: not pause(0), items)
 
 
 def _leave(pause: Rest, begun: float) -> bool:

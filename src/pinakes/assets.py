@@ -24,6 +24,7 @@ from pinakes.asset_types import (
     RestoreReport,
     SkippedAsset,
 )
+from pinakes.collections import CollectionIds
 from pinakes.errors import PinakesError
 from pinakes.links import asset_path
 from pinakes.page import Key, Page
@@ -49,7 +50,7 @@ class NewAsset(msgspec.Struct, frozen=True, rename="camel"):
     image: str
     parent_id: str | None = None
     hide: bool = False
-    collection_ids: list[str] = []
+    collection_ids: CollectionIds = []
     model_id: str | None = None
 
 
@@ -95,7 +96,8 @@ def store_bytes(library: Library, actor: Actor, new: NewAsset) -> Bytes:  # noqa
         raise errors.bad_request("image", f"the data URL says {declared} but the bytes are {examined.mime_type}")
     sha256 = library.blobs.put(data)
     for size, thumbnail in examined.thumbnails.items():
-        library.blobs.put_thumbnail(sha256, size, thumbnail)
+        if not library.blobs.has_thumbnail(sha256, size):
+            library.blobs.put_thumbnail(sha256, size, thumbnail)
     return Bytes(
         sha256,
         len(data),
@@ -112,8 +114,10 @@ def store_bytes(library: Library, actor: Actor, new: NewAsset) -> Bytes:  # noqa
 def create(library: Library, actor: Actor, new: NewAsset, stored: Bytes) -> Asset:
     """The quick half of an upload: the asset and its memberships, all or nothing.
 
-    NOT_FOUND with `details.missing` when a collection, the parent or the model is unknown; then no asset is made.
+    NOT_FOUND with `details.missing` when a collection, the parent or the model is unknown, BAD_REQUEST for more than
+    49 collections; then no asset is made.
     """
+    joined = collections.check_members("collection", new.collection_ids, least=0)
     now = ids.now()
     with library.store.write() as tx:
         library.blobs.require(stored.sha256)  # a sweep may have taken them just before; from here on it cannot
@@ -137,7 +141,7 @@ def create(library: Library, actor: Actor, new: NewAsset, stored: Bytes) -> Asse
             copied_at=None,
             created_at=now,
             updated_at=now,
-            collection_ids=sorted(set(new.collection_ids)),
+            collection_ids=sorted(joined),
         )
         number = tx.assets.insert(actor.owner, row)
         if row.collection_ids:

@@ -7,7 +7,7 @@ that are in the trash are hidden and uncounted; they come back when restored.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 MemberNoun = Literal["asset", "model"]
 
 MOST_MEMBERS = 49
-"""Ids in one add or remove, as the hosted service has it."""
+"""Ids in one add or remove, as the hosted service has it; and collections that something new joins."""
+CollectionIds = Annotated[list[str], msgspec.Meta(max_length=MOST_MEMBERS)]
 
 
 class Collection(msgspec.Struct, frozen=True, rename="camel"):
@@ -233,10 +234,10 @@ def missing_error(noun: str, missing: list[str], field: str | None = None) -> Pi
     )
 
 
-def check_members(noun: str, members: list[str], most: int = MOST_MEMBERS) -> list[str]:
-    """The ids, each once, in order. BAD_REQUEST for none or too many."""
-    if not 1 <= len(members) <= most:
-        raise errors.bad_request(f"{noun}Ids", f"expected 1 to {most} ids, got {len(members)}")
+def check_members(noun: str, members: list[str], most: int = MOST_MEMBERS, least: int = 1) -> list[str]:
+    """The ids, each once, in order. BAD_REQUEST for too few or too many."""
+    if not least <= len(members) <= most:
+        raise errors.bad_request(f"{noun}Ids", f"expected {least} to {most} ids, got {len(members)}")
     return list(dict.fromkeys(members))
 
 

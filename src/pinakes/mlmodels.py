@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from pinakes import assets, collections, errors, ids, tags, text
 from pinakes.access import Actor, needs
+from pinakes.collections import CollectionIds
 from pinakes.errors import PinakesError
 from pinakes.model_types import (
     Concept,
@@ -48,7 +49,7 @@ class NewModel(msgspec.Struct, frozen=True, rename="camel"):
     name: Name | UnsetType = UNSET
     type: ModelType = "custom"
     short_description: Prose | UnsetType = UNSET
-    collection_ids: list[str] = []
+    collection_ids: CollectionIds = []
     concepts: list[Concept] | UnsetType = UNSET
 
 
@@ -80,12 +81,14 @@ class ModelFilter(msgspec.Struct, frozen=True):
 def create(library: Library, actor: Actor, new: NewModel, is_repeat: bool = False) -> MLModel:
     """A model, with its memberships, all or nothing. BAD_REQUEST for an id that is taken, also by one in the trash.
 
+    BAD_REQUEST for more than 49 collections, NOT_FOUND with `details.missing` for unknown ones.
     With `is_repeat` (see `collections.delete`) a model that this key made under the id is taken as the earlier try's.
     """
     id = ids.new("model") if new.id is UNSET else new.id
     if not _ID.fullmatch(id):
         raise errors.bad_request("id", "expected 1 to 128 letters, digits, dots, dashes or underscores")
     _check_names(new.name, new.short_description)
+    joined = collections.check_members("collection", new.collection_ids, least=0)
     now = ids.now()
     row = FoundModel(
         number=0,
@@ -101,7 +104,7 @@ def create(library: Library, actor: Actor, new: NewModel, is_repeat: bool = Fals
         settings=ModelSettings(concepts=new.concepts),
         created_at=now,
         updated_at=now,
-        collection_ids=sorted(set(new.collection_ids)),
+        collection_ids=sorted(joined),
     )
     with library.store.write() as tx:
         made = tx.models.find(actor.owner, id) if is_repeat else None

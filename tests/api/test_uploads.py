@@ -231,6 +231,7 @@ def test_a_file_that_is_too_large(tuned: Server) -> None:
         ({"name": "a", "image": "data:text/plain,hello"}, "image"),
         ({"name": "a", "image": "data:image/png;base64," + base64.b64encode(picture("jpeg")).decode()}, "image"),
         ({"name": "a", "image": "AAAA", "collectionIds": "col_x"}, "collectionIds"),
+        ({"name": "a", "image": "AAAA", "collectionIds": ["col_x"] * 50}, "collectionIds"),
         ({"name": "a", "image": "AAAA", "hide": "yes"}, "hide"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -34,6 +35,20 @@ def test_an_upload_is_examined_and_stored_once(library: Library, admin: Actor) -
     (blob,) = library.blobs.all()
     assert blob.size == first.properties.size == first.metadata.size == len(make_png(5, 3))
     assert library.blobs.size(f"thumbnails/{blob.sha256[:2]}/{blob.sha256[2:4]}/{blob.sha256}-512.webp")
+
+
+def test_thumbnails_are_written_once_and_names_are_checked_each_time(library: Library, admin: Actor) -> None:
+    upload(library, admin, new_asset("cat.png"))
+    thumbnails = list(Path(library.config.data).rglob("thumbnails/**/*.webp"))
+    before = {path: path.stat().st_ino for path in thumbnails}
+    with pytest.raises(PinakesError, match="the name says JPEG but the bytes are PNG"):
+        upload(library, admin, new_asset("cat.jpg"))
+    upload(library, admin, new_asset("again.png"))
+    assert len(before) == 3
+    assert {path: path.stat().st_ino for path in thumbnails} == before
+    thumbnails[0].unlink()
+    upload(library, admin, new_asset("mended.png"))
+    assert thumbnails[0].exists()
 
 
 @pytest.mark.parametrize(

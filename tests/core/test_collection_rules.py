@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from conftest import Clock, make_assets
+from conftest import Clock, make_assets, store_png
 
 from pinakes import assets, collections, mlmodels
 from pinakes.access import Actor
+from pinakes.assets import NewAsset
 from pinakes.collections import Collection, CollectionPatch, MemberNoun, NewCollection
 from pinakes.errors import PinakesError
 from pinakes.library import Library
@@ -240,6 +241,19 @@ def test_an_asset_may_be_born_into_collections_or_not_at_all(library: Library, a
     assert (model.collection_ids, collections.get(library, admin, shelf).model_count) == ([shelf], 1)
     assert len(assets.get_page(library, admin, assets.AssetFilter()).items) == 1
     assert len(mlmodels.get_page(library, admin, mlmodels.ModelFilter()).items) == 1
+
+
+def test_nothing_is_born_into_more_than_49_collections(library: Library, admin: Actor, shelf: str) -> None:
+    ids = [shelf, *(f"col_{n}" for n in range(49))]
+    stored = store_png(library)
+    for refused in (
+        lambda: assets.create(library, admin, NewAsset("a.png", "", collection_ids=ids), stored),
+        lambda: mlmodels.create(library, admin, NewModel(collection_ids=ids)),
+    ):
+        with pytest.raises(PinakesError) as caught:
+            refused()
+        assert (caught.value.code, caught.value.details["field"]) == ("BAD_REQUEST", "collectionIds")
+    assert collections.get(library, admin, shelf).item_count == 0
 
 
 @pytest.mark.usefixtures("clock")

@@ -20,9 +20,6 @@ from pinakes.store.checkpoint import Checkpointer
 from pinakes.store.dialect import Row, violations
 from pinakes.store.group import GroupCommit
 
-# A bulk add changes a few bytes on each of a hundred pages, and the log takes whole pages: half the default size
-# made such adds a third faster on a large library (docs/decisions/0003-numbers-inside.md).
-_PAGE_BYTES = 2048
 _WRITE_CACHE_KIB = 32 * 1024
 _READ_CACHE_KIB = 16 * 1024
 _KEPT_LOG_BYTES = 64 << 20  # what a long reader made the log grow beyond is given back when the log starts anew
@@ -237,7 +234,6 @@ def create_or_upgrade(path: Path) -> list[str]:
     with violations():
         connection = apsw.Connection(str(path))
         connection.set_busy_timeout(5000)
-        connection.pragma("page_size", _PAGE_BYTES)  # takes effect in a new file only
         connection.pragma("journal_mode", "wal")
         ran = []
         for number, name, sql in _migrations():

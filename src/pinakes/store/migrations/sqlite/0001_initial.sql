@@ -1,6 +1,6 @@
 -- Every owned table starts its key with the owner, the number of a project, so that a project's rows lie together (and,
 -- on a distributed engine, on one shard). Ids sort by creation, so the newest rows of a table share pages. Memberships,
--- taggings and examples hold numbers instead of ids: a sixth of the bytes, and twice the speed of bulk changes
+-- taggings and examples hold numbers instead of ids: a sixth of the bytes, and about twice the speed of bulk changes
 -- (docs/decisions/0003-numbers-inside.md). A number is never given twice, also when the last row was deleted for good, so
 -- that a greater one means later. Times are ISO 8601 text.
 

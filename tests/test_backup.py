@@ -273,6 +273,40 @@ def test_bytes_go_to_the_blob_store_that_is_configured(file: Path, target: Confi
     assert sorted(path.name for path in Path(target.data).iterdir()) == ["pinakes.db"]
 
 
+def test_a_refused_file_leaves_nothing_in_the_blob_store_that_is_configured(
+    file: Path, target: Config, tmp_path: Path
+) -> None:
+    config = Config(data=target.data, blob_url=(tmp_path / "else where" / "blobs").as_uri())
+    content = members(file)
+    rewrite(file, content[:-1])
+    assert "before its manifest" in refusal(lambda: restore(file, config))
+    assert not (tmp_path / "else where" / "blobs").exists()
+    (tmp_path / "else where" / "blobs" / ".restoring" / "blobs").mkdir(parents=True)
+    assert "before its manifest" in refusal(lambda: restore(file, config))
+    assert list((tmp_path / "else where" / "blobs").iterdir()) == []
+    assert not Path(target.data).exists()
+    rewrite(file, content)
+    assert restore(file, config).findings == []
+    assert sorted(path.name for path in (tmp_path / "else where" / "blobs").iterdir()) == ["blobs", "thumbnails"]
+
+
+def test_bytes_are_restored_into_an_empty_folder_only(file: Path, target: Config, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "blobs").mkdir(parents=True)
+    config = Config(data=target.data, blob_url=elsewhere.as_uri())
+    assert f"blob_url: {str(elsewhere)!r} is not empty" in refusal(lambda: restore(file, config))
+    Path(target.data, "blobs", "blobs").mkdir(parents=True)
+    assert "not empty" in refusal(lambda: restore(file, target))
+    for url in ("memory://", "file://elsewhere/blobs", "s3://bucket"):
+        assert "blob_url" in refusal(lambda url=url: restore(file, Config(data=f"{target.data}2", blob_url=url)))  # type: ignore[misc]
+    assert not Path(f"{target.data}2").exists()
+
+
+def test_remains_of_a_killed_restore_are_no_hindrance_in_the_folder_of_bytes(file: Path, target: Config) -> None:
+    Path(target.data, "blobs", ".restoring", "blobs").mkdir(parents=True)
+    assert restore(file, target).findings == []
+
+
 def test_a_file_cut_short_anywhere_is_refused(file: Path, target: Config) -> None:
     whole = file.read_bytes()
     end = max(info.offset_data + info.size for info, _ in members(file))

@@ -1,7 +1,7 @@
 """A backup back into an empty data folder: all of it or nothing. The archive is taken for hostile.
 
-Everything is unpacked into a folder within the data folder and checked there. The database file moves last: until it
-has, there is no library.
+Everything is unpacked into a folder within the folder where it belongs, and checked there. The database file moves
+last: until it has, there is no library.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import os
 import shutil
 import tarfile
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import unquote, urlsplit
 
 import apsw
 import msgspec
@@ -23,7 +24,7 @@ from pinakes.blobs import Blobs, open_blobs
 from pinakes.config import Config
 from pinakes.errors import PinakesError, bad_request
 from pinakes.store.sqlite import SqliteStore, create_or_upgrade, is_created
-from pinakes.transfer.backup import DATABASE, FORMAT, HASH_RECORD, MANIFEST, Manifest, copy_hashed
+from pinakes.transfer.backup import DATABASE, FORMAT, HASH_RECORD, MANIFEST, Manifest, copy_hashed, sync_folder
 from pinakes.upkeep import Finding, Progress
 
 _STAGING = ".restoring"
@@ -44,42 +45,67 @@ class RestoreReport(msgspec.Struct, frozen=True, rename="camel"):
 def restore(file: Path, config: Config, progress: Progress | None = None) -> RestoreReport:
     """Make the library of a backup in the data folder; `progress` gets the bytes of the file that were read, and all.
 
-    BAD_REQUEST, with nothing left behind, for a data folder that is not empty and for a file that is no whole backup.
+    BAD_REQUEST, with nothing left behind, for a folder that is not empty and for a file that is no whole backup.
     """
-    data = Path(config.data)
-    _require_empty(config, data)
-    is_new = not data.exists()
-    staging = data / _STAGING
+    data, blobs = Path(config.data), _blob_folder(config)
+    _require_empty(config, data, blobs)
     try:
-        shutil.rmtree(staging, ignore_errors=True)  # of a restore that was killed
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        staging.mkdir(mode=0o700)
-        report = _unpack(file, config, staging, progress or (lambda _done, _total: None))
-        _move(staging, data)
-    except BaseException as error:
-        shutil.rmtree(staging, ignore_errors=True)
-        if is_new:
-            with suppress(OSError):
-                data.rmdir()
-        if isinstance(error, OSError):
-            raise PinakesError("UNAVAILABLE", f"The backup cannot be restored: {error}") from error
-        raise
+        with _staging(data) as rows, _staging(blobs) as files:
+            report = _unpack(file, rows / DATABASE, open_blobs(files.absolute().as_uri()), progress or _show_nothing)
+            _move(files, blobs)
+            _move(rows, data)
+    except OSError as error:
+        raise PinakesError("UNAVAILABLE", f"The backup cannot be restored: {error}") from error
     return report
 
 
-def _require_empty(config: Config, data: Path) -> None:
+def _blob_folder(config: Config) -> Path:
+    if not config.blob_url:
+        return Path(config.data, "blobs")
+    parts = urlsplit(config.blob_url)
+    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+        raise bad_request("blob_url", "a backup is restored into a folder: use file:///absolute/folder or nothing")
+    return Path(unquote(parts.path))
+
+
+def _require_empty(config: Config, data: Path, blobs: Path) -> None:
     if config.database_url:
         raise bad_request("database_url", "a backup is restored into a data folder; leave this setting empty")
-    if not data.exists():
+    _require_empty_folder("blob_url" if config.blob_url else "data", blobs, set())
+    _require_empty_folder("data", data, set() if config.blob_url else {blobs.name})
+
+
+def _require_empty_folder(field: str, folder: Path, known: set[str]) -> None:
+    if not folder.exists():
         return
-    if not data.is_dir():
-        raise bad_request("data", f"{str(data)!r} is not a folder")
-    if found := sorted({path.name for path in data.iterdir()} - _MAY_BE_THERE):
-        raise bad_request("data", f"{str(data)!r} is not empty: it holds {found[0]!r}")
+    if not folder.is_dir():
+        raise bad_request(field, f"{str(folder)!r} is not a folder")
+    if found := sorted({path.name for path in folder.iterdir()} - _MAY_BE_THERE - known):
+        raise bad_request(field, f"{str(folder)!r} is not empty: it holds {found[0]!r}")
 
 
-def _unpack(file: Path, config: Config, staging: Path, progress: Progress) -> RestoreReport:
-    database, blobs = staging / DATABASE, open_blobs(config.blob_url or (staging / "blobs").absolute().as_uri())
+@contextmanager
+def _staging(folder: Path) -> Iterator[Path]:
+    """An empty folder within another, which is made when it does not exist. An error leaves nothing of either."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    staging = folder / _STAGING
+    try:
+        shutil.rmtree(staging, ignore_errors=True)  # of a restore that was killed
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for path in new:
+            sync_folder(path.parent)
+        staging.mkdir(mode=0o700)
+        yield staging
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        if new:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+    staging.rmdir()
+
+
+def _unpack(file: Path, database: Path, blobs: Blobs, progress: Progress) -> RestoreReport:
     counts = {"blobs": 0, "thumbnails": 0}
     with _open(file) as source:
         members = _members(source, progress)
@@ -179,16 +205,14 @@ def _check(database: Path, blobs: Blobs) -> list[Finding]:
     return findings
 
 
-def _move(staging: Path, data: Path) -> None:
-    if (staging / "blobs").exists():
-        (staging / "blobs").rename(data / "blobs")
-    (staging / DATABASE).rename(data / DATABASE)
-    descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    staging.rmdir()
+def _move(staging: Path, folder: Path) -> None:
+    for path in staging.iterdir():
+        path.rename(folder / path.name)
+    sync_folder(folder)
+
+
+def _show_nothing(_done: int, _total: int) -> None:
+    return
 
 
 def _damaged(what: str) -> PinakesError:

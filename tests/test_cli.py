@@ -130,6 +130,20 @@ def test_keys_and_projects_before_the_first_start() -> None:
     assert run("key", "list", "--project", "Art").splitlines()[0].split("\t")[:2] == [art["apiKey"], "screens"]
 
 
+def test_a_project_that_a_key_creates_is_told_of_and_a_mistyped_id_creates_none() -> None:
+    said = [CliRunner().invoke(app, ["key", "create", "--json", *named]) for named in ([], ["--project", "Art"], [])]
+    ids = [json.loads(one.stdout)["projectId"] for one in said]
+    assert [one.stderr for one in said] == [
+        f"Created project default ({ids[0]}).\n",
+        f"Created project Art ({ids[1]}).\n",
+        "",
+    ]
+    for wrong in ("proj_0000typo", "proj_", ids[0][:-1]):
+        message = run("key", "create", "--project", wrong, status=3)
+        assert message == f"pinakes: There is no project {wrong!r}.\n"
+    assert len(run_json("project", "list")) == 2
+
+
 def test_a_key_for_people_shows_the_secret() -> None:
     shown = run("key", "create")
     key_id, secret, project_id = (line.split()[-1] for line in shown.splitlines())

@@ -11,6 +11,7 @@ import msgspec
 
 from pinakes import access, errors, ids, text
 from pinakes.access import Actor, ApiKey, ApiKeySecret, NewApiKey, needs, scopes_of
+from pinakes.errors import PinakesError
 from pinakes.page import Page
 from pinakes.text import Name, Prose
 
@@ -255,9 +256,14 @@ def find_first(library: Library, named: str | None) -> FoundProject | None:
 
 
 def create_first_key(library: Library, named: str | None, new: NewApiKey) -> ApiKeySecret:
-    """A key made on the machine itself, of the project of that id or name, which is created if there is none."""
+    """A key made on the machine itself, of the project of that id or name, which is created if there is none.
+
+    NOT_FOUND for what looks like an id: nobody means to name a project so.
+    """
     with library.store.write():
         project = find_first(library, named)
+        if project is None and named is not None and named.startswith("proj_"):
+            raise PinakesError("NOT_FOUND", f"There is no project {named!r}.", missing=[named])
         project_id = project.id if project else create_first(library, named or "default")
         return access.create_first_key(library, project_id, new)
 

@@ -36,7 +36,11 @@ def create(
     from pinakes.cli.opened import opened
 
     with opened(config, create=True) as library:
+        before = projects.find_first(library, project)
         key = projects.create_first_key(library, project, NewApiKey(name, role))
+        made = None if before else projects.find_first(library, key.owner_id)
+    if made:
+        typer.echo(f"Created project {made.name} ({made.id}).", err=True)
     if as_json:
         show_json({"apiKey": key.id, "apiSecret": key.secret, "projectId": key.owner_id})
     else:

@@ -43,4 +43,5 @@ def bad_request(field: str, message: str, **details: Any) -> PinakesError:
 
 def not_found(noun: str, id: str) -> PinakesError:
     """Unknown, deleted, or another project's: the three read the same."""
-    return PinakesError("NOT_FOUND", f"There is no {noun} {id!r} in this project.", missing=[id])
+    where = "that this key may see" if noun in ("project", "team") else "in this project"
+    return PinakesError("NOT_FOUND", f"There is no {noun} {id!r} {where}.", missing=[id])

@@ -171,7 +171,9 @@ def test_a_project_changes_what_is_named(clock: Clock, library: Library, admin: 
         assert refusal(projects.update, library, admin, admin.project_id, patch).code == "BAD_REQUEST"
     for wrong in (other.project_id, "proj_never"):
         for verb, args in ((projects.get, ()), (projects.update, (ProjectPatch(name="x"),)), (projects.delete, ())):
-            assert refusal(verb, library, admin, wrong, *args).code == "NOT_FOUND"
+            error = refusal(verb, library, admin, wrong, *args)
+            assert (error.code, error.details) == ("NOT_FOUND", {"missing": [wrong]})
+            assert error.message == f"There is no project {wrong!r} that this key may see."
 
 
 def test_a_deleted_project_ends_with_its_keys(library: Library) -> None:
@@ -221,7 +223,8 @@ def test_the_team_shows_what_the_key_may_see(library: Library, admin: Actor, oth
     theirs = projects.count_team(library, other, team.id)
     assert (theirs.projects, theirs.api_keys, theirs.collections, theirs.models) == (1, 1, 0, 0)
     for verb in (projects.get_team, projects.count_team):
-        assert refusal(verb, library, admin, "team_never").code == "NOT_FOUND"
+        error = refusal(verb, library, admin, "team_never")
+        assert (error.code, error.message) == ("NOT_FOUND", "There is no team 'team_never' that this key may see.")
 
 
 def test_projects_come_in_pages(library: Library, admin: Actor) -> None:

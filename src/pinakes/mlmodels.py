@@ -39,7 +39,11 @@ MOST_EXAMPLES = 100
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 ModelId = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": f"^{_ID.pattern}$"})]
-_MENTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+MOST_MENTIONS = 100
+"""Different words each that a description is looked up by, for assets and for models."""
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ASSET_ID = re.compile(rf"asset_[{ids.DIGITS}]{{{ids.WIDTH}}}")
+_NOT_PROSE = re.compile(r"(?=.*[0-9._-]).{1,128}")
 
 
 class NewModel(msgspec.Struct, frozen=True, rename="camel"):
@@ -54,7 +58,7 @@ class NewModel(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ModelPatch(ModelSettings, frozen=True, rename="camel"):
-    """What `update` changes: absent fields stay, a null thumbnail is unset."""
+    """What `update` changes: absent fields stay, a null thumbnail or epoch is unset."""
 
     name: Name | UnsetType = UNSET
     type: ModelType | UnsetType = UNSET
@@ -253,16 +257,35 @@ def restore(library: Library, actor: Actor, id: str, is_repeat: bool = False) ->
 def get_description(library: Library, actor: Actor, id: str) -> Description:
     """The markdown of a model, empty until it is written, with what it mentions. Three statements."""
     with library.store.read() as tx:
-        return _describe(library, actor, tx, _found(tx, actor, id).description)
+        value = _found(tx, actor, id).description
+    return describe(library, actor, value)
 
 
 @needs("models.write")
-def update_description(library: Library, actor: Actor, id: str, value: str) -> Description:
-    """Replace the markdown."""
+def update_description(library: Library, actor: Actor, id: str, value: str) -> None:
+    """Replace the markdown. `describe` tells what it mentions: that is slow, and must not keep other writes waiting."""
     text.check_prose("description", value)
     with library.store.write() as tx:
         _touch(tx, actor, msgspec.structs.replace(_found(tx, actor, id), description=value))
-        return _describe(library, actor, tx, value)
+
+
+def describe(library: Library, actor: Actor, value: str) -> Description:
+    """A text, for whoever may see it, with the first of the project's assets and models that it mentions by id.
+
+    A mention is a word, without a dot at its end, in the form of an asset's id; or one that has a digit, dot, dash or
+    underscore in it, and may be a model's. Other words are prose, also when a model has one of them as its id.
+    """
+    words = dict.fromkeys(word.rstrip(".") for word in _WORD.findall(value))
+    asset_ids = [word for word in words if _ASSET_ID.fullmatch(word)]
+    model_ids = [word for word in words if _NOT_PROSE.fullmatch(word) and not _ASSET_ID.fullmatch(word)]
+    with library.store.read() as tx:
+        found_assets = tx.assets.find_many(actor.owner, asset_ids[:MOST_MENTIONS])
+        found_models = tx.models.find_many(actor.owner, model_ids[:MOST_MENTIONS])
+    return Description(
+        value,
+        [assets.show(library, actor, row) for row in found_assets],
+        [show(library, actor, row) for row in found_models],
+    )
 
 
 @needs("models.read")
@@ -319,17 +342,6 @@ def show(library: Library, actor: Actor, row: FoundModel) -> MLModel:
     )
 
 
-def _describe(library: Library, actor: Actor, tx: Tx, value: str) -> Description:
-    mentioned = list(dict.fromkeys(mention.rstrip(".") for mention in _MENTION.findall(value)))
-    found_assets = tx.assets.find_many(actor.owner, mentioned)
-    found_models = tx.models.find_many(actor.owner, mentioned)
-    return Description(
-        value,
-        [assets.show(library, actor, row) for row in found_assets],
-        [show(library, actor, row) for row in found_models],
-    )
-
-
 def _examples(library: Library, actor: Actor, tx: Tx, id: str, asset_ids: list[str]) -> list[Example]:
     found = {row.id: row for row in tx.assets.find_many(actor.owner, asset_ids)}
     return [Example(assets.show(library, actor, found[asset_id]), id) for asset_id in asset_ids]
@@ -353,7 +365,10 @@ def _recount(tx: Tx, actor: Actor, number: int, sign: int, now: str) -> None:
 
 def _merged(settings: ModelSettings, patch: ModelPatch) -> ModelSettings:
     changes = {name: getattr(patch, name) for name in ModelSettings.__struct_fields__}
-    return msgspec.structs.replace(settings, **{name: value for name, value in changes.items() if value is not UNSET})
+    changes = {name: value for name, value in changes.items() if value is not UNSET}
+    return msgspec.structs.replace(
+        settings, **{name: UNSET if value is None else value for name, value in changes.items()}
+    )
 
 
 def _sort_key(row: FoundModel, filter: ModelFilter) -> Key:

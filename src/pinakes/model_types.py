@@ -89,10 +89,10 @@ class Concept(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ModelSettings(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What a client may say about a model beyond its names; kept and sent back as it is."""
+    """What a client may say about a model beyond its names; kept and sent back as it is. A null is never kept."""
 
     concepts: list[Concept] | UnsetType = UNSET
-    epoch: str | UnsetType = UNSET
+    epoch: str | UnsetType | None = UNSET
     negative_prompt_embedding: str | UnsetType = UNSET
     parameters: TrainingParameters | UnsetType = UNSET
     prompt_embedding: str | UnsetType = UNSET

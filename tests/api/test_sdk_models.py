@@ -45,6 +45,7 @@ def test_create_and_update(sdk: Sdk, key: Key) -> None:
     assert (changed.parameters.learning_rate, changed.parameters.sample_prompts) == (0.001, ["a cat"])
     assert changed.concepts[0].scale == 0.5
     assert sdk.models.update(made.id, thumbnail=None).model.thumbnail is None
+    assert sdk.models.update(made.id, epoch=None).model.epoch is None
     assert sdk.models.retrieve(made.id).model.name == "Ink 2"
     with pytest.raises(scenario_sdk.NotFoundError):
         sdk.models.update("model_unknown", name="x")

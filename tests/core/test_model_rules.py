@@ -85,6 +85,9 @@ def test_update_merges_settings(clock: Clock, library: Library, admin: Actor) ->
     assert after == mlmodels.get(library, admin, id)
     assert (after.name, after.epoch, after.parameters, after.concepts) == ("N", "4", parameters, [Concept("a", 1)])
     assert (after.type, after.updated_at > after.created_at) == ("flux.1-lora", True)
+    assert mlmodels.update(library, admin, id, ModelPatch(epoch=None)).epoch is UNSET
+    after = mlmodels.get(library, admin, id)
+    assert (after.name, after.epoch, after.parameters) == ("N", UNSET, parameters)
 
 
 def test_the_type_sets_when_the_model_is_no_longer_new(library: Library, admin: Actor) -> None:
@@ -140,13 +143,37 @@ def test_a_description_knows_what_it_mentions(library: Library, admin: Actor, ot
     assets.delete(library, admin, [trashed])
     assert mlmodels.get_description(library, admin, id).value == ""
     text = f"Based on flux.1-dev. See ![x]({asset}), **{asset}**, {trashed} and {foreign}."
-    for shown in (
-        mlmodels.update_description(library, admin, id, text),
-        mlmodels.get_description(library, admin, id),
-    ):
-        assert shown.value == text
-        assert [item.id for item in shown.assets] == [asset]
-        assert [item.id for item in shown.models] == ["flux.1-dev"]
+    mlmodels.update_description(library, admin, id, text)
+    shown = mlmodels.get_description(library, admin, id)
+    assert shown == mlmodels.describe(library, admin, text)
+    assert shown.value == text
+    assert [item.id for item in shown.assets] == [asset]
+    assert [item.id for item in shown.models] == ["flux.1-dev"]
+
+
+def test_a_mention_is_one_of_the_first_100_words_that_look_like_ids(library: Library, admin: Actor) -> None:
+    for id in ("prose", "a1", "a.b", "a-b", "a_b", "x" * 127 + "1"):
+        mlmodels.create(library, admin, NewModel(id=id))
+    (early, late) = make_assets(library, admin, 2)
+    words = "Some prose, a sentence. " * 1000
+    text = f"{words} a1. a.b a-b... (a_b) {'x' * 127}1 {'x' * 128}1 {early}x {early}. {words}"
+    shown = mlmodels.describe(library, admin, text)
+    assert sorted(item.id for item in shown.models) == sorted(["a1", "a.b", "a-b", "a_b", "x" * 127 + "1"])
+    assert [item.id for item in shown.assets] == [early]
+    for n, expected in ((99, ([late], ["a1"])), (100, ([], []))):
+        others = [f"asset_{i:022} w-{i}" for i in range(n)]
+        shown = mlmodels.describe(library, admin, " ".join([*others, late, "a1", *others]))
+        assert ([item.id for item in shown.assets], [item.id for item in shown.models]) == expected
+
+
+def test_looking_up_mentions_keeps_no_write_waiting(library: Library, admin: Actor) -> None:
+    id = mlmodels.create(library, admin, NewModel()).id
+    costs = []
+    for text in ("", f"flux.1-dev {id} asset_{'0' * 22}"):
+        before = library.store.statements()
+        mlmodels.update_description(library, admin, id, text)
+        costs.append(library.store.statements() - before)
+    assert costs == [2, 2]
 
 
 def test_the_trash_and_back(clock: Clock, library: Library, admin: Actor) -> None:

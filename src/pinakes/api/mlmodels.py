@@ -161,7 +161,7 @@ async def get(call: Call[Any, None]) -> OneModel:
     errors=("NOT_FOUND",),
 )
 async def update(call: Call[Any, ModelPatch]) -> OneModel:
-    """Change a model; a null thumbnail is unset, what is absent stays."""
+    """Change a model; a null thumbnail or epoch is unset, what is absent stays."""
     return OneModel(await call.write(mlmodels.update, call.params[0], call.body))
 
 
@@ -224,8 +224,8 @@ async def copy(call: Call[Any, CopyModel]) -> OneModel:
     errors=("NOT_FOUND",),
 )
 async def get_description(call: Call[Any, None]) -> DescriptionAnswer:
-    """Get a model's markdown, with the assets and models that it mentions by id."""
-    return DescriptionAnswer(call.read(mlmodels.get_description, call.params[0]))
+    """Get a model's markdown, with the first 100 assets and 100 models that it mentions by id."""
+    return DescriptionAnswer(await call.scan(mlmodels.get_description, call.params[0]))
 
 
 @routes.add(
@@ -240,7 +240,8 @@ async def get_description(call: Call[Any, None]) -> DescriptionAnswer:
 )
 async def update_description(call: Call[Any, NewDescription]) -> DescriptionAnswer:
     """Replace a model's markdown."""
-    return DescriptionAnswer(await call.write(mlmodels.update_description, call.params[0], call.body.description))
+    await call.write(mlmodels.update_description, call.params[0], call.body.description)
+    return DescriptionAnswer(await call.scan(mlmodels.describe, call.body.description))
 
 
 @routes.add(

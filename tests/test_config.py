@@ -129,6 +129,20 @@ def test_a_wrong_value_names_itself_as_it_was_written(variable: str, text: str, 
 
 
 @pytest.mark.parametrize(
+    "links",
+    [
+        {"PINAKES_PORT": "tcp://10.0.0.7:80", "PINAKES_SERVICE_HOST": "10.0.0.7", "PINAKES_SERVICE_PORT": "80"},
+        {"PINAKES_PORT_80_TCP_ADDR": "10.0.0.7", "PINAKES_SERVICE_HOST": "10.0.0.7"},
+        {"PINAKES_PORT": "tcp://10.0.0.7:80"},
+    ],
+)
+def test_what_kubernetes_sets_for_a_service_called_pinakes_is_told_apart(links: dict[str, str]) -> None:
+    message = refusal({}, links)
+    assert message.startswith(f"{'PINAKES_PORT' if 'PINAKES_PORT' in links else 'PINAKES_SERVICE_HOST'}: ")
+    assert "enableServiceLinks: false" in message
+
+
+@pytest.mark.parametrize(
     ("toml", "message"),
     [
         ('port = "80"', "port: expected an integer from 0 to 65535, got '80'"),

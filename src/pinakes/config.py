@@ -197,8 +197,20 @@ def _from_options(options: Mapping[str, object]) -> dict[str, _Given]:
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
     given = {key: value for key, value in environ.items() if key.startswith("PINAKES_") and key != CONFIG_VARIABLE}
+    _refuse_links_of_kubernetes(given)
     _refuse_unknown(given, [*VARIABLES, CONFIG_VARIABLE], "")
     return {VARIABLES[key]: _Given(key, value, True) for key, value in given.items()}
+
+
+def _refuse_links_of_kubernetes(given: Mapping[str, str]) -> None:
+    """A Service called `pinakes` puts its address into every pod: PINAKES_SERVICE_HOST, PINAKES_PORT=tcp://... ."""
+    is_link = given.get("PINAKES_PORT", "").startswith("tcp://")
+    if is_link or "PINAKES_SERVICE_HOST" in given:
+        raise bad_request(
+            "PINAKES_PORT" if is_link else "PINAKES_SERVICE_HOST",
+            "this is no setting but the address of a Kubernetes Service called pinakes; "
+            "set `enableServiceLinks: false` in the pod, or give the Service another name",
+        )
 
 
 def _from_toml(

@@ -199,7 +199,7 @@ def test_settings_come_from_options_environment_and_file(monkeypatch: pytest.Mon
     run("key", "create", "--data", "of-option", "--database-url", "sqlite:///rows.db")
     assert {"of-file", "of-environment", "of-option", "rows.db"} <= {path.name for path in Path().iterdir()}
     assert run("sweep", "--trash-days", "many", status=2) == (
-        "pinakes: --trash-days: expected an integer of 0 or more, got 'many'\n"
+        "pinakes: --trash-days: expected an integer from 0 to 36500, got 'many'\n"
     )
     monkeypatch.setenv("PINAKES_PROT", "1")
     assert "did you mean PINAKES_PORT?" in run("check", status=2)

@@ -41,7 +41,13 @@ ROLES: dict[str, frozenset[str]] = {
 _SCOPE_LIST = re.compile(r"[a-z][a-z-]*\.[a-z][a-z-]*(;[a-z][a-z-]*\.[a-z][a-z-]*)*;?")
 
 
-Role = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": f"^(admin|editor|reader|{_SCOPE_LIST.pattern})$"})]
+Role = Annotated[
+    str,
+    msgspec.Meta(
+        description="`admin`, `editor`, `reader`, or scopes such as `assets.read;collections.write`.",
+        extra_json_schema={"pattern": f"^(admin|editor|reader|{_SCOPE_LIST.pattern})$"},
+    ),
+]
 
 
 class Actor(msgspec.Struct, frozen=True):
@@ -186,7 +192,6 @@ def create_key(library: Library, actor: Actor, project_id: str, new: NewApiKey) 
 def create_first_key(library: Library, project_id: str, new: NewApiKey) -> ApiKeySecret:
     """A key made on the machine itself (`pinakes key create`), where no actor exists yet."""
     check_role(new.role)
-    text.check_name("name", new.name)
     text.check_name("name", new.name)
     with library.store.write() as tx:
         project = tx.projects.find(project_id)

@@ -8,7 +8,7 @@ import pytest
 import scenario_sdk
 
 from api import test_sdk_assets, test_sdk_collections, test_sdk_models
-from api.clients import Key, Sdk, open_sdk
+from api.clients import Key, Sdk, open_http, open_sdk
 from pinakes import projects
 from pinakes.access import Actor
 from pinakes.api import projects as calls
@@ -105,6 +105,12 @@ def test_the_team_is_read_off_the_event_loop(library: Library, admin: Actor, mon
     asyncio.run(ask())
     assert len(seen) == 2
     assert threading.get_ident() not in seen
+
+
+def test_the_description_says_that_a_role_may_be_scopes(url: str) -> None:
+    with open_http(url) as client:
+        schemas = client.get(f"{url}/openapi.json").json()["components"]["schemas"]
+    assert "scopes such as `assets.read;collections.write`" in schemas["NewApiKey"]["properties"]["role"]["description"]
 
 
 def test_no_call_was_forgotten() -> None:

@@ -152,11 +152,18 @@ def test_rows_that_contradict_each_other_are_found(
     assert codes(library) == codes(library, is_quick=True) == expected
 
 
+@pytest.mark.parametrize("damage", ["UPDATE tag SET item_count = 7", "DELETE FROM tag"])
+def test_a_wrong_count_of_a_tag_says_what_to_do(library: Library, shelf: Shelf, damage: str) -> None:
+    shelf.sql(damage)
+    assert all(finding.message.endswith(": make a backup and report it") for finding in check(library))
+
+
 def test_a_finding_names_the_project_and_the_subject(library: Library, shelf: Shelf) -> None:
     shelf.sql("UPDATE collection SET asset_count = 5")
     (finding,) = check(library)
     assert (finding.project_id, finding.subject) == (shelf.admin.project_id, shelf.id)
-    assert finding.message == "the collection states asset_count 5 and has 2 live"
+    what = "the collection states asset_count 5 and has 2 live"
+    assert finding.message == f"{what}; lists show these, the number is wrong: make a backup and report it"
 
 
 def test_a_row_whose_project_is_gone_is_found_too(library: Library, shelf: Shelf) -> None:

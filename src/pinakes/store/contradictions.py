@@ -18,6 +18,8 @@ _LIVE_TAGGED = """
      AND x.number = i.{noun} AND x.owner = i.owner AND x.deleted_at IS NULL)
 """
 
+_WRONG_NUMBER = "; lists show these, the number is wrong: make a backup and report it"
+
 
 def _statement(code: str, found: str) -> str:
     """`found` selects owner, subject and message."""
@@ -32,7 +34,8 @@ def _member_count(noun: str) -> str:
         f"{noun}-count",
         f"""
         SELECT c.owner, c.id AS subject,
-            'the collection states {noun}_count ' || c.stated || ' and has ' || c.counted || ' live' AS message
+            'the collection states {noun}_count ' || c.stated || ' and has ' || c.counted || ' live{_WRONG_NUMBER}'
+            AS message
         FROM (
             SELECT owner, id, {noun}_count AS stated, {_LIVE_MEMBERS.format(noun=noun)} AS counted FROM collection c
         ) c
@@ -45,7 +48,8 @@ _TAG_COUNT = _statement(
     "tag-count",
     f"""
     SELECT t.owner, t.name AS subject,
-        'the tag states item_count ' || t.stated || ' and ' || t.counted || ' live items have it' AS message
+        'the tag states item_count ' || t.stated || ' and ' || t.counted || ' live items have it{_WRONG_NUMBER}'
+            AS message
     FROM (
         SELECT owner, name, item_count AS stated,
             {_LIVE_TAGGED.format(noun="asset")} + {_LIVE_TAGGED.format(noun="model")} AS counted
@@ -60,7 +64,8 @@ def _tag_unknown(noun: str) -> str:
     return _statement(
         "tag-count",
         f"""
-        SELECT DISTINCT i.owner, i.name AS subject, 'live items have the tag, but nothing counts them' AS message
+        SELECT DISTINCT i.owner, i.name AS subject,
+            'live items have the tag, but the list of tags lacks it: make a backup and report it' AS message
         FROM {noun}_tag i CROSS JOIN {noun} x
         WHERE x.number = i.{noun} AND x.owner = i.owner AND x.deleted_at IS NULL
         AND NOT EXISTS (SELECT 1 FROM tag t WHERE t.owner = i.owner AND t.name = i.name)

@@ -6,6 +6,7 @@ that are in the trash are hidden and uncounted; they come back when restored.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,7 +16,7 @@ from pinakes import errors, ids, text
 from pinakes.access import Actor, needs
 from pinakes.asset_types import Thumbnail
 from pinakes.errors import PinakesError
-from pinakes.links import asset_path
+from pinakes.links import asset_path, expiry_of
 from pinakes.page import Page
 from pinakes.text import Name
 
@@ -29,6 +30,7 @@ MemberNoun = Literal["asset", "model"]
 MOST_MEMBERS = 49
 """Ids in one add or remove, as the hosted service has it; and collections that something new joins."""
 CollectionIds = Annotated[list[str], msgspec.Meta(max_length=MOST_MEMBERS)]
+_LINK = re.compile(r'~\d+"$')
 
 
 class Collection(msgspec.Struct, frozen=True, rename="camel"):
@@ -118,17 +120,28 @@ def get_page(library: Library, actor: Actor, size: int = 10, token: str | None =
 
 
 @needs("collections.write")
-def update(library: Library, actor: Actor, id: str, patch: CollectionPatch, etag: str | None = None) -> Collection:
-    """Change what the patch names; `updated_at` moves. PRECONDITION_FAILED when none of `etag` is the collection's.
+def update(
+    library: Library,
+    actor: Actor,
+    id: str,
+    patch: CollectionPatch,
+    etag: str | None = None,
+    is_repeat: bool = False,
+) -> Collection:
+    """Change what the patch names; `updated_at` moves. The thumbnail may be any live picture of the project.
 
-    NOT_FOUND for an unknown collection or thumbnail asset. The thumbnail may be any live picture of the project.
+    NOT_FOUND for an unknown collection or thumbnail asset. PRECONDITION_FAILED when none of `etag`, which here and
+    below is the value of an If-Match header, is the collection's; but not for an `is_repeat` (see `delete`) of what
+    has been done.
     """
     if patch.name is not msgspec.UNSET:
         text.check_name("name", patch.name)
     with library.store.write() as tx:
-        row = _found(tx, actor, id, etag)
+        row = _found(tx, actor, id)
         name = row.name if patch.name is msgspec.UNSET else patch.name
         thumbnail = row.thumbnail_asset_id if patch.thumbnail is msgspec.UNSET else patch.thumbnail
+        is_done = (name, thumbnail) == (row.name, row.thumbnail_asset_id)
+        _check_condition(row, etag, is_repeat and is_done)
         if patch.thumbnail is not msgspec.UNSET and thumbnail is not None:
             require_picture(tx, actor.owner, thumbnail)
         row = msgspec.structs.replace(
@@ -148,26 +161,36 @@ def delete(library: Library, actor: Actor, id: str, etag: str | None = None, is_
     with library.store.write() as tx:
         if is_repeat and tx.collections.is_deleted(actor.owner, id):
             return
-        _found(tx, actor, id, etag)
+        _check_condition(_found(tx, actor, id), etag)
         tx.collections.delete(actor.owner, id, ids.now())
 
 
 @needs("collections.write")
-def add(library: Library, actor: Actor, id: str, noun: MemberNoun, members: list[str]) -> tuple[Collection, Added]:
+def add(
+    library: Library,
+    actor: Actor,
+    id: str,
+    noun: MemberNoun,
+    members: list[str],
+    etag: str | None = None,
+    is_repeat: bool = False,
+) -> tuple[Collection, Added]:
     """Make assets or models members, all of them or none. Adding a present member changes nothing.
 
     NOT_FOUND with `details.missing` when the collection or any id is unknown, deleted, or another project's.
-    BAD_REQUEST for no ids, more than 49, or a present member under `duplicate_members = "reject"`.
+    BAD_REQUEST for no ids, more than 49, or, unless `is_repeat`, a present member under
+    `duplicate_members = "reject"`. PRECONDITION_FAILED as for `update`.
     """
     wanted = check_members(noun, members)
     with library.store.write() as tx:
         row, table = _found(tx, actor, id), _members(tx, noun)
         states = table.states(actor.owner, row.number, wanted)
-        missing = [member for member in wanted if member not in states]
+        missing = [member for member in wanted if member not in states or not states[member].is_live]
         if missing:
             raise missing_error(noun, missing)
         report = Added([m for m in wanted if not states[m].is_in], [m for m in wanted if states[m].is_in])
-        if report.unchanged and library.config.duplicate_members == "reject":
+        _check_condition(row, etag, is_repeat and not report.added)
+        if report.unchanged and library.config.duplicate_members == "reject" and not is_repeat:
             raise errors.bad_request(f"{noun}Ids", "already in the collection", present=report.unchanged)
         if report.added:
             table.insert(actor.owner, row.number, [states[member].number for member in report.added])
@@ -176,24 +199,35 @@ def add(library: Library, actor: Actor, id: str, noun: MemberNoun, members: list
 
 
 @needs("collections.write")
-def remove(library: Library, actor: Actor, id: str, noun: MemberNoun, members: list[str]) -> tuple[Collection, Removed]:
+def remove(
+    library: Library,
+    actor: Actor,
+    id: str,
+    noun: MemberNoun,
+    members: list[str],
+    etag: str | None = None,
+    is_repeat: bool = False,
+) -> tuple[Collection, Removed]:
     """End memberships, all in one transaction. Removing what is no member changes nothing.
 
-    A removed asset that was the collection's thumbnail is unset as that. BAD_REQUEST for no ids, more than 49, or no
-    member under `duplicate_members = "reject"`.
+    What is in the trash reads as no member; but its membership ends too, so that restoring does not undo the removal.
+    A removed asset that was the collection's thumbnail is unset as that. BAD_REQUEST for no ids, more than 49, or,
+    unless `is_repeat`, no member under `duplicate_members = "reject"`. PRECONDITION_FAILED as for `update`.
     """
     wanted = check_members(noun, members)
     with library.store.write() as tx:
         row, table = _found(tx, actor, id), _members(tx, noun)
         states = table.states(actor.owner, row.number, wanted)
-        present = {id for id, state in states.items() if state.is_in}
-        report = Removed([m for m in wanted if m in present], [m for m in wanted if m not in present])
-        if report.unchanged and library.config.duplicate_members == "reject":
+        ending = {id: state for id, state in states.items() if state.is_in}
+        seen = {id for id, state in ending.items() if state.is_live}
+        report = Removed([m for m in wanted if m in seen], [m for m in wanted if m not in seen])
+        _check_condition(row, etag, is_repeat and not ending)
+        if report.unchanged and library.config.duplicate_members == "reject" and not is_repeat:
             raise errors.bad_request(f"{noun}Ids", "not in the collection", absent=report.unchanged)
-        if report.removed:
-            table.delete(actor.owner, row.number, [states[member].number for member in report.removed])
-            loses_cover = noun == "asset" and row.thumbnail_asset_id in report.removed
-            row = _counted(tx, actor, row, noun, -len(report.removed), loses_cover)
+        if ending:
+            table.delete(actor.owner, row.number, [state.number for state in ending.values()])
+            loses_cover = noun == "asset" and any(state.is_cover for state in ending.values())
+            row = _counted(tx, actor, row, noun, -len(seen), loses_cover)
     return show(library, actor, row), report
 
 
@@ -242,10 +276,14 @@ def check_members(noun: str, members: list[str], most: int = MOST_MEMBERS, least
 
 
 def etag_of(collection: Collection) -> str:
-    """Changes whenever the collection does: `updated_at` moves with writes to it, the rest with writes to members."""
-    thumbnail = collection.thumbnail
-    cover = None if thumbnail is msgspec.UNSET else thumbnail.asset_id
-    return _etag(collection.updated_at, collection.asset_count, collection.model_count, cover)
+    """Changes whenever the collection does, and when the link to its thumbnail is made anew, before the old one ends.
+
+    `updated_at` moves with writes to it, the rest with writes to members.
+    """
+    counts, thumbnail = (collection.asset_count, collection.model_count), collection.thumbnail
+    if thumbnail is msgspec.UNSET:
+        return _etag(collection.updated_at, *counts, None)
+    return _etag(collection.updated_at, *counts, thumbnail.asset_id, f"~{expiry_of(thumbnail.url)}")
 
 
 def show(library: Library, actor: Actor, row: FoundCollection) -> Collection:
@@ -269,18 +307,24 @@ def thumbnail_of(library: Library, actor: Actor, asset_id: str) -> Thumbnail:
     return Thumbnail(asset_id, library.links.make(actor.origin, asset_path(actor.project_id, asset_id, "thumbnail")))
 
 
-def _found(tx: Tx, actor: Actor, id: str, etag: str | None = None) -> FoundCollection:
+def _found(tx: Tx, actor: Actor, id: str) -> FoundCollection:
     row = tx.collections.find(actor.owner, id)
     if row is None:
         raise errors.not_found("collection", id)
-    current = _etag(row.updated_at, row.asset_count, row.model_count, row.thumbnail_asset_id)
-    if etag is not None and not {"*", current} & {part.strip() for part in etag.split(",")}:
-        raise PinakesError("PRECONDITION_FAILED", "The collection has changed since it was read; read it again.")
     return row
 
 
-def _etag(updated_at: str, asset_count: int, model_count: int, cover: str | None) -> str:
-    return f'"{updated_at}-{asset_count}-{model_count}-{cover or ""}"'
+def _check_condition(row: FoundCollection, etag: str | None, is_done: bool = False) -> None:
+    """A link that was made anew is no change of the collection. `is_done`: the condition held for an earlier try."""
+    if etag is None or is_done:
+        return
+    current = _etag(row.updated_at, row.asset_count, row.model_count, row.thumbnail_asset_id)
+    if not {"*", current} & {_LINK.sub('"', part.strip()) for part in etag.split(",")}:
+        raise PinakesError("PRECONDITION_FAILED", "The collection has changed since it was read; read it again.")
+
+
+def _etag(updated_at: str, asset_count: int, model_count: int, cover: str | None, link: str = "") -> str:
+    return f'"{updated_at}-{asset_count}-{model_count}-{cover or ""}{link}"'
 
 
 def _members(tx: Tx, noun: MemberNoun) -> MemberSql:
@@ -290,13 +334,13 @@ def _members(tx: Tx, noun: MemberNoun) -> MemberSql:
 def _counted(
     tx: Tx, actor: Actor, row: FoundCollection, noun: MemberNoun, change: int, loses_cover: bool = False
 ) -> FoundCollection:
-    """The collection with `change` more members, stored."""
+    """The collection with `change` more members that one sees, stored. Without one it reads as not changed."""
     row = msgspec.structs.replace(
         row,
         asset_count=row.asset_count + (change if noun == "asset" else 0),
         model_count=row.model_count + (change if noun == "model" else 0),
         thumbnail_asset_id=None if loses_cover else row.thumbnail_asset_id,
-        updated_at=_later_than(row.updated_at),
+        updated_at=_later_than(row.updated_at) if change else row.updated_at,
     )
     tx.collections.update(actor.owner, row, is_cover_set=loses_cover)
     return row

@@ -36,6 +36,11 @@ class Links:
         return blake2b(f"{path}\n{expires}".encode(), key=self._secret, digest_size=_SIGNATURE_BYTES).hexdigest()
 
 
+def expiry_of(link: str) -> str:
+    """When a link of ours ends, in seconds since the epoch. It is the same for all links made in one slot."""
+    return link.partition("?expires=")[2].partition("&")[0]
+
+
 def asset_path(project_id: str, asset_id: str, variant: str) -> str:
     """Where an asset's bytes are served: `variant` is `original` or `thumbnail`. Ids of ours need no quoting."""
     return f"/files/{project_id}/{asset_id}/{variant}"

@@ -327,6 +327,24 @@ def test_changing_only_what_was_read(curl: Curl, collection: dict[str, Any]) -> 
     assert curl(path, "-X", "DELETE", "-H", f"If-Match: {curl(path).headers['etag']}").status == 200
 
 
+def test_members_of_only_what_was_read(curl: Curl, collection: dict[str, Any]) -> None:
+    path = f"/v1/collections/{collection['id']}"
+    model = curl("/v1/models", *JSON, "-d", "{}").json["model"]["id"]
+    image = base64.b64encode(make_png()).decode()
+    asset = curl("/v1/assets", *JSON, "-d", json.dumps({"name": "a.png", "image": image})).json["asset"]["id"]
+    again = ("-H", "x-stainless-retry-count: 1")
+    for where, body in (("assets", {"assetIds": [asset]}), ("models", {"modelIds": [model]})):
+        for method in ("PUT", "DELETE"):
+            change = (f"{path}/{where}", "-X", method, *JSON, "-d", json.dumps(body))
+            fresh = ("-H", f"If-Match: {curl(path).headers['etag']}")
+            done = curl(*change, *fresh)
+            assert done.status == 200
+            check_error(curl(*change, *fresh), 412, "PRECONDITION_FAILED")
+            assert curl(*change, *fresh, *again).json["collection"] == done.json["collection"]
+    rename = (path, "-X", "PUT", *JSON, "-d", '{"name":"y"}', "-H", f"If-Match: {curl(path).headers['etag']}")
+    assert [curl(*rename).status, curl(*rename).status, curl(*rename, *again).status] == [200, 412, 200]
+
+
 def test_a_server_may_ask_for_conditions(tuned: Server) -> None:
     curl = Curl(tuned.url, tuned.admin)
     made = curl("/v1/collections", *JSON, "-d", '{"name":"x"}').json["collection"]
@@ -334,5 +352,8 @@ def test_a_server_may_ask_for_conditions(tuned: Server) -> None:
     rename = ("-X", "PUT", *JSON, "-d", '{"name":"y"}')
     check_error(curl(path, *rename), 428, "PRECONDITION_REQUIRED")
     check_error(curl(path, "-X", "DELETE"), 428, "PRECONDITION_REQUIRED")
+    for where, data in (("assets", '{"assetIds":["x"]}'), ("models", '{"modelIds":["x"]}')):
+        for method in ("PUT", "DELETE"):
+            check_error(curl(f"{path}/{where}", "-X", method, *JSON, "-d", data), 428, "PRECONDITION_REQUIRED")
     assert curl(path, *rename, "-H", f"If-Match: {curl(path).headers['etag']}").status == 200
     assert curl(path, "-X", "DELETE", "-H", "If-Match: *").status == 200

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 from conftest import Clock, make_assets, store_png
 
-from pinakes import assets, collections, mlmodels
+from pinakes import assets, collections, mlmodels, upkeep
 from pinakes.access import Actor
+from pinakes.asset_types import Thumbnail
 from pinakes.assets import NewAsset
 from pinakes.collections import Collection, CollectionPatch, MemberNoun, NewCollection
 from pinakes.errors import PinakesError
@@ -186,6 +187,11 @@ def test_reject_reproduces_the_hosted_service(library: Library, admin: Actor, sh
         collections.remove(strict, admin, shelf, "asset", [inside, outside])
     assert (caught.value.code, caught.value.details["absent"]) == ("BAD_REQUEST", [outside])
     assert collections.get(library, admin, shelf).asset_count == 1
+    after, added = collections.add(strict, admin, shelf, "asset", [outside, inside], is_repeat=True)
+    assert (added.added, added.unchanged, after.asset_count) == ([outside], [inside], 2)
+    collections.remove(strict, admin, shelf, "asset", [outside])
+    after, removed = collections.remove(strict, admin, shelf, "asset", [outside], is_repeat=True)
+    assert (removed.unchanged, after.asset_count) == ([outside], 1)
 
 
 def test_another_projects_collection_reads_as_unknown(library: Library, admin: Actor, other: Actor, shelf: str) -> None:
@@ -258,20 +264,79 @@ def test_nothing_is_born_into_more_than_49_collections(library: Library, admin: 
 
 @pytest.mark.usefixtures("clock")
 def test_if_match(library: Library, admin: Actor, shelf: str) -> None:
+    made = make_assets(library, admin, 1)
     first = collections.get(library, admin, shelf)
     etag = collections.etag_of(first)
     second = collections.update(library, admin, shelf, CollectionPatch(name="B"), etag)
     for change in (
         lambda etag: collections.update(library, admin, shelf, CollectionPatch(name="C"), etag),
         lambda etag: collections.delete(library, admin, shelf, etag),
+        lambda etag: collections.add(library, admin, shelf, "asset", made, etag),
+        lambda etag: collections.remove(library, admin, shelf, "asset", made, etag),
     ):
-        for wrong in (etag, '"x"', ""):
+        for wrong in (etag, '"x"', "", f"W/{collections.etag_of(second)}"):
             with pytest.raises(PinakesError) as caught:
                 change(wrong)
             assert caught.value.code == "PRECONDITION_FAILED"
     assert collections.get(library, admin, shelf) == second
     third = collections.update(library, admin, shelf, CollectionPatch(name="C"), "*")
-    collections.delete(library, admin, shelf, collections.etag_of(third))
+    fourth, _ = collections.add(library, admin, shelf, "asset", made, f'"x", {collections.etag_of(third)}')
+    fifth, _ = collections.remove(library, admin, shelf, "asset", made, collections.etag_of(fourth))
+    collections.delete(library, admin, shelf, collections.etag_of(fifth))
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_repeat_of_what_was_done_needs_no_condition(library: Library, admin: Actor, shelf: str) -> None:
+    made = make_assets(library, admin, 2)
+    etag = collections.etag_of(collections.get(library, admin, shelf))
+    patch = CollectionPatch(name="B", thumbnail=made[0])
+    changes: list[tuple[Callable[..., object], Callable[..., object]]] = [
+        (
+            lambda *how: collections.update(library, admin, shelf, patch, *how),
+            lambda *how: collections.update(library, admin, shelf, CollectionPatch(name="C"), *how),
+        ),
+        (
+            lambda *how: collections.add(library, admin, shelf, "asset", made[:1], *how),
+            lambda *how: collections.add(library, admin, shelf, "asset", made, *how),
+        ),
+        (
+            lambda *how: collections.remove(library, admin, shelf, "asset", made[:1], *how),
+            lambda *how: collections.update(library, admin, shelf, CollectionPatch(thumbnail=made[0]), *how),
+        ),
+    ]
+    for change, another in changes:
+        change(etag)
+        done = collections.get(library, admin, shelf)
+        change(etag, True)
+        after = collections.get(library, admin, shelf)
+        assert msgspec.structs.replace(after, updated_at=done.updated_at) == done
+        for refused, is_repeat in ((change, False), (another, True)):
+            with pytest.raises(PinakesError) as caught:
+                refused(etag, is_repeat)
+            assert caught.value.code == "PRECONDITION_FAILED"
+        assert collections.get(library, admin, shelf) == after
+        etag = collections.etag_of(after)
+
+
+def test_the_etag_changes_before_the_link_of_the_thumbnail_ends(
+    clock: Clock, library: Library, admin: Actor, shelf: str
+) -> None:
+    """Else a client that asks whether anything changed would keep a dead link."""
+    bare = collections.etag_of(collections.get(library, admin, shelf))
+    clock.move(days=1)
+    assert collections.etag_of(collections.get(library, admin, shelf)) == bare
+    (cover,) = make_assets(library, admin, 1)
+    collections.update(library, admin, shelf, CollectionPatch(thumbnail=cover))
+    links: dict[str, set[str]] = {}
+    first = collections.etag_of(collections.get(library, admin, shelf))
+    for _ in range(60):
+        seen = collections.get(library, admin, shelf)
+        assert isinstance(seen.thumbnail, Thumbnail)
+        links.setdefault(collections.etag_of(seen), set()).add(seen.thumbnail.url)
+        clock.move(days=1 / 24)
+    assert len(links) > 1
+    assert all(len(same) == 1 for same in links.values())
+    collections.update(library, admin, shelf, CollectionPatch(name="still what was read"), first)
 
 
 @pytest.mark.usefixtures("clock")
@@ -293,10 +358,32 @@ def test_members_in_the_trash_are_hidden_and_come_back(library: Library, admin: 
     gone, kept = make_assets(library, admin, 2, [shelf])
     assets.delete(library, admin, [gone])
     assert collections.get(library, admin, shelf).asset_count == 1
-    _, report = collections.remove(library, admin, shelf, "asset", [gone])
-    assert report.unchanged == [gone]
     listed = assets.get_page(library, admin, assets.AssetFilter(collection_id=shelf)).items
     assert [asset.id for asset in listed] == [kept]
     assets.restore(library, admin, [gone])
     assert collections.get(library, admin, shelf).asset_count == 2
     assert assets.get(library, admin, gone).collection_ids == [shelf]
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_what_was_removed_while_in_the_trash_stays_removed(
+    clock: Clock, library: Library, admin: Actor, shelf: str, noun: MemberNoun
+) -> None:
+    gone, kept = make(library, admin, noun, 2)
+    collections.add(library, admin, shelf, noun, [gone, kept])
+    if noun == "asset":
+        collections.update(library, admin, shelf, CollectionPatch(thumbnail=gone))
+        assets.delete(library, admin, [gone])
+    else:
+        mlmodels.delete(library, admin, gone)
+    before = collections.get(library, admin, shelf)
+    clock.move(ms=5)
+    after, report = collections.remove(library, admin, shelf, noun, [gone])
+    assert (after, report.removed, report.unchanged) == (before, [], [gone])
+    if noun == "asset":
+        assets.restore(library, admin, [gone])
+    else:
+        mlmodels.restore(library, admin, gone)
+    assert collection_ids(library, admin, noun, gone) == []
+    assert collections.get(library, admin, shelf) == before
+    assert upkeep.check(library, is_quick=True) == []

@@ -127,9 +127,10 @@ class LibraryMachine(RuleBasedStateMachine):
             after, report = collections.remove(library, actor, shelf.id, noun, chosen)
             gone = [id for id in chosen if id in shelf.members[noun] and project.is_live(noun, id)]
             assert (report.removed, report.unchanged) == (gone, [id for id in chosen if id not in gone])
-            shelf.members[noun] -= set(gone)
+            ended = shelf.members[noun] & set(chosen)  # also what is in the trash, which nobody sees
+            shelf.members[noun] -= ended
             shelf.updated_ms = self.clock.ms if gone else shelf.updated_ms
-            shelf.cover = None if noun == "asset" and shelf.cover in gone else shelf.cover
+            shelf.cover = None if noun == "asset" and shelf.cover in ended else shelf.cover
             assert facts_of(after) == project.shelf_facts(shelf)
 
     @rule(which=WHICH, choice=CHOICE, cover=st.none() | CHOICE)

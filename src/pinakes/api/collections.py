@@ -10,7 +10,7 @@ from pinakes.api.call import Call
 from pinakes.api.http import Empty, is_known
 from pinakes.api.routes import ProjectQuery, Routes
 from pinakes.collections import Added, Collection, CollectionPatch, NewCollection, Removed
-from pinakes.errors import PinakesError
+from pinakes.errors import Code, PinakesError
 from pinakes.text import Id
 
 routes = Routes()
@@ -18,6 +18,7 @@ routes = Routes()
 _NAME = {"name": "Forest tiles"}
 _ASSETS = {"assetIds": ["asset_0352cEzJ2TFiF3EpfsKGyC"]}
 _MODELS = {"modelIds": ["flux.1-dev"]}
+_CHANGE_ERRORS: tuple[Code, ...] = ("NOT_FOUND", "PRECONDITION_FAILED", "PRECONDITION_REQUIRED")
 
 
 class CollectionsQuery(ProjectQuery, frozen=True, rename="camel"):
@@ -104,11 +105,11 @@ async def get(call: Call[Any, None]) -> OneCollection:
     OneCollection,
     body=CollectionPatch,
     example=_NAME,
-    errors=("NOT_FOUND", "PRECONDITION_FAILED", "PRECONDITION_REQUIRED"),
+    errors=_CHANGE_ERRORS,
 )
 async def update(call: Call[Any, CollectionPatch]) -> OneCollection:
     """Change a collection's name or thumbnail; a null thumbnail is unset, what is absent stays."""
-    collection = await call.write(collections.update, call.params[0], call.body, _condition(call))
+    collection = await call.write(collections.update, call.params[0], call.body, _condition(call), call.is_repeat)
     call.reply_headers.append((b"etag", collections.etag_of(collection).encode()))
     return OneCollection(collection)
 
@@ -118,7 +119,7 @@ async def update(call: Call[Any, CollectionPatch]) -> OneCollection:
     "/collections/{collectionId}",
     collections.delete,
     Empty,
-    errors=("NOT_FOUND", "PRECONDITION_FAILED", "PRECONDITION_REQUIRED"),
+    errors=_CHANGE_ERRORS,
 )
 async def delete(call: Call[Any, None]) -> Empty:
     """Delete a collection. Its assets and models stay."""
@@ -133,11 +134,12 @@ async def delete(call: Call[Any, None]) -> Empty:
     AddedAnswer,
     body=AssetIds,
     example=_ASSETS,
-    errors=("NOT_FOUND",),
+    errors=_CHANGE_ERRORS,
 )
 async def add_assets(call: Call[Any, AssetIds]) -> AddedAnswer:
     """Add assets to a collection, all or none. Adding a present one changes nothing."""
-    return AddedAnswer(*await call.write(collections.add, call.params[0], "asset", call.body.asset_ids))
+    how = (_condition(call), call.is_repeat)
+    return AddedAnswer(*await call.write(collections.add, call.params[0], "asset", call.body.asset_ids, *how))
 
 
 @routes.add(
@@ -147,11 +149,12 @@ async def add_assets(call: Call[Any, AssetIds]) -> AddedAnswer:
     RemovedAnswer,
     body=AssetIds,
     example=_ASSETS,
-    errors=("NOT_FOUND",),
+    errors=_CHANGE_ERRORS,
 )
 async def remove_assets(call: Call[Any, AssetIds]) -> RemovedAnswer:
     """Remove assets from a collection. Removing an absent one changes nothing."""
-    return RemovedAnswer(*await call.write(collections.remove, call.params[0], "asset", call.body.asset_ids))
+    how = (_condition(call), call.is_repeat)
+    return RemovedAnswer(*await call.write(collections.remove, call.params[0], "asset", call.body.asset_ids, *how))
 
 
 @routes.add(
@@ -161,11 +164,12 @@ async def remove_assets(call: Call[Any, AssetIds]) -> RemovedAnswer:
     AddedAnswer,
     body=ModelIds,
     example=_MODELS,
-    errors=("NOT_FOUND",),
+    errors=_CHANGE_ERRORS,
 )
 async def add_models(call: Call[Any, ModelIds]) -> AddedAnswer:
     """Add models to a collection, all or none. Adding a present one changes nothing."""
-    return AddedAnswer(*await call.write(collections.add, call.params[0], "model", call.body.model_ids))
+    how = (_condition(call), call.is_repeat)
+    return AddedAnswer(*await call.write(collections.add, call.params[0], "model", call.body.model_ids, *how))
 
 
 @routes.add(
@@ -175,11 +179,12 @@ async def add_models(call: Call[Any, ModelIds]) -> AddedAnswer:
     RemovedAnswer,
     body=ModelIds,
     example=_MODELS,
-    errors=("NOT_FOUND",),
+    errors=_CHANGE_ERRORS,
 )
 async def remove_models(call: Call[Any, ModelIds]) -> RemovedAnswer:
     """Remove models from a collection. Removing an absent one changes nothing."""
-    return RemovedAnswer(*await call.write(collections.remove, call.params[0], "model", call.body.model_ids))
+    how = (_condition(call), call.is_repeat)
+    return RemovedAnswer(*await call.write(collections.remove, call.params[0], "model", call.body.model_ids, *how))
 
 
 def _condition(call: Call[Any, Any]) -> str | None:

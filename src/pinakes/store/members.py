@@ -7,10 +7,12 @@ from pinakes.store.dialect import IDS, Driver, id_list
 
 
 class MemberState(msgspec.Struct, frozen=True):
-    """The number of a live asset or model, and whether it is in the collection asked about."""
+    """An asset or model, and what the collection asked about has to do with it. `is_live`: not in the trash."""
 
     number: int
+    is_live: bool
     is_in: bool
+    is_cover: bool
 
 
 class MemberSql:
@@ -21,9 +23,10 @@ class MemberSql:
         self._change = driver.change
         table = f"collection_{noun}"
         self._states = f"""
-            SELECT x.id, x.number, m.{noun} IS NOT NULL
+            SELECT x.id, x.number, x.deleted_at IS NULL, m.{noun} IS NOT NULL,
+                x.id IS (SELECT thumbnail_asset_id FROM collection WHERE number = ?)
             FROM json_each(?) wanted
-            CROSS JOIN {noun} x ON x.owner = ? AND x.id = wanted.value AND x.deleted_at IS NULL
+            CROSS JOIN {noun} x ON x.owner = ? AND x.id = wanted.value
             LEFT JOIN {table} m ON m.owner = ? AND m.collection = ? AND m.{noun} = x.number
         """
         self._live = f"SELECT id FROM {noun} WHERE owner = ? AND id IN {IDS} AND deleted_at IS NULL"
@@ -41,9 +44,9 @@ class MemberSql:
         """  # the plus keeps SQLite from walking all of the owner's collections instead of the few numbers
 
     def states(self, owner: int, collection: int, ids: list[str]) -> dict[str, MemberState]:
-        """Of each id that is live: its number, and whether it is in the collection. Other ids are left out."""
-        rows = self._query(self._states, (id_list(ids), owner, owner, collection))
-        return {id: MemberState(number, bool(is_in)) for id, number, is_in in rows}
+        """Of each id that exists, in the trash or not. Other ids are left out."""
+        rows = self._query(self._states, (collection, id_list(ids), owner, owner, collection))
+        return {row[0]: MemberState(row[1], bool(row[2]), bool(row[3]), bool(row[4])) for row in rows}
 
     def live(self, owner: int, ids: list[str]) -> set[str]:
         """Those of the ids that exist and are not in the trash."""

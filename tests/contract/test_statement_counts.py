@@ -13,7 +13,7 @@ SIZES = (1, 10, 100)
 RUNS = 3
 PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 
-# Every number is with the statement that finds the key. Collection, tag and types of the queries hold all rows.
+# Every number is with the statement that finds the key, and for a POST the one that looks again after the body. Collection, tag and types of the queries hold all rows.
 TABLE = """
     GET  /collections                                                             2
     GET  /assets                                                                  2
@@ -26,7 +26,7 @@ TABLE = """
     GET  /assets?sortBy=updatedAt&sortDirection=asc                               2
     GET  /assets?privacy=private&authorId={author}                                2
     GET  /assets?deleted=true                                                     2
-    POST /assets/get-bulk                                                         2
+    POST /assets/get-bulk                                                         3
     GET  /models                                                                  2
     GET  /models?collectionId={collection}                                        3
     GET  /models?collectionIds={collection}&privacy=public                        3
@@ -34,7 +34,7 @@ TABLE = """
     GET  /models?types=custom,flux.1                                              2
     GET  /models?status=new&sortBy=updatedAt                                      2
     GET  /models?status=deleted                                                   2
-    POST /models/get-bulk                                                         2
+    POST /models/get-bulk                                                         3
     GET  /models/{model}/examples                                                 3
     GET  /models/{model}/description                                              4
     GET  /tags                                                                    2

@@ -163,8 +163,9 @@ class App:
     async def _run(self, route: Route, call: Call[Any, Any], receive: Receive) -> msgspec.Struct:
         if route.decoder is not None:
             call.body = await self._body(route, route.decoder, receive, call.headers)
-            with self._library.store.read() as tx:
-                access.confirm(tx, call.actor)  # a body may take long to arrive
+            if route.scope.endswith(".read"):  # a change is confirmed on the writer, when its turn has come
+                with self._library.store.read() as tx:
+                    access.confirm(tx, call.actor)  # a body may take long to arrive
         return await route.handler(call)
 
     def _most_bytes(self, headers: dict[bytes, bytes]) -> int:

@@ -13,7 +13,8 @@ SIZES = (1, 10, 100)
 RUNS = 3
 PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 
-# Every number is with the statement that finds the key, and for a POST the one that looks again after the body. Collection, tag and types of the queries hold all rows.
+# Every number is with the statement that finds the key, and for a POST with the one that looks again after the body.
+# Collection, tag and types of the queries hold all rows.
 TABLE = """
     GET  /collections                                                             2
     GET  /assets                                                                  2

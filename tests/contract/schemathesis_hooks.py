@@ -43,7 +43,7 @@ RULES = [
     ),
     Rule("PUT /v1/(assets|models)/{.*}/tags", "add: already tagged so|delete: not tagged so", "what is there counts"),
     Rule("POST /v1/models/{modelId}/restore", "modelId: model .* is not deleted", "what is in the trash counts"),
-    Rule("DELETE /v1/projects/{projectId}", "projectId: a key cannot delete the project it acts in.*", "our own one"),
+    Rule("DELETE /v1/projects/{projectId}", "projectId: a key cannot delete the project it belongs to", "our own one"),
 ]
 UNKNOWN = [
     Rule(

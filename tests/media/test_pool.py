@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -77,9 +78,30 @@ def refusal(call: Callable[[], object]) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
-def test_a_child_that_dies_at_work(one: Media, number: signal.Signals) -> None:
-    pid = started_by(one)
-    os.kill(pid, signal.SIGSTOP)  # so that it is at it until it dies
+def test_a_child_that_dies_at_work_is_not_the_images_fault(one: Media, number: signal.Signals) -> None:
+    with dying(started_by(one), number):
+        assert one.examine(picture("png"), "").width == 320
+
+
+def test_an_image_that_ends_two_children_is_refused(one: Media, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = started_by(one)
+    begin = pool.Child.__init__
+
+    def start_and_die(child: pool.Child, limits: Limits) -> None:
+        begin(child, limits)
+        os.kill(child._process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(pool.Child, "__init__", start_and_die)
+    with dying(first, signal.SIGKILL):
+        assert refusal(lambda: one.examine(picture("png"), "")) == "image: the PNG could not be decoded."
+    monkeypatch.undo()
+    assert one.examine(picture("png"), "").width == 320
+
+
+@contextmanager
+def dying(pid: int, number: signal.Signals) -> Iterator[None]:
+    """Stops a child, so that it is at work until it dies of the signal half a second later."""
+    os.kill(pid, signal.SIGSTOP)
 
     def end() -> None:
         os.kill(pid, number)
@@ -87,9 +109,8 @@ def test_a_child_that_dies_at_work(one: Media, number: signal.Signals) -> None:
 
     clock = threading.Timer(0.5, end)
     clock.start()
-    assert refusal(lambda: one.examine(picture("png"), "")) == "image: the PNG could not be decoded."
+    yield
     clock.join()
-    assert one.examine(picture("png"), "").width == 320
 
 
 def test_a_child_that_dies_idle_is_not_noticed(one: Media) -> None:

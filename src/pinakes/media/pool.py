@@ -40,7 +40,22 @@ class Pool:
             self._slots.put(None)
 
     def decode(self, type: Type, data: bytes) -> Decoded:
-        """Waits for a free child. Raises BAD_REQUEST for an image that cannot be decoded within the limits."""
+        """Waits for a free child. Raises BAD_REQUEST for an image that cannot be decoded within the limits.
+
+        When a child dies, another tries: only an image that ends two is to blame for it.
+        """
+        answer, was_late = self._ask(type, data)
+        if answer is None and not was_late:
+            answer, was_late = self._ask(type, data)
+        if isinstance(answer, Decoded):
+            return answer
+        if isinstance(answer, Refused):
+            raise bad_request("image", f"the {type.label} {answer.reason}")
+        took_long = f"took longer than {self._limits.time_limit_s:g} s to decode."
+        raise bad_request("image", f"the {type.label} {took_long if was_late else 'could not be decoded.'}")
+
+    def _ask(self, type: Type, data: bytes) -> tuple[Answer | None, bool]:
+        """A child's answer, None when it died; and whether that was because it was late."""
         child, answer = self._slots.get(), None
         try:
             if self._is_closed:
@@ -51,16 +66,11 @@ class Pool:
                 child = None  # if the next one does not start, the slot is empty
                 child = Child(self._limits)
             answer = child.ask(type.name, data)
+            return answer, child.was_late
         finally:
             if child is not None and answer is None:
                 child.end()
             self._slots.put(child)
-        if isinstance(answer, Decoded):
-            return answer
-        if isinstance(answer, Refused):
-            raise bad_request("image", f"the {type.label} {answer.reason}")
-        took_long = f"took longer than {self._limits.time_limit_s:g} s to decode."
-        raise bad_request("image", f"the {type.label} {took_long if child.was_late else 'could not be decoded.'}")
 
     def close(self) -> None:
         self._is_closed = True

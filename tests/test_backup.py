@@ -17,7 +17,7 @@ from conftest import make_png, new_actor
 
 from pinakes import assets, collections, upkeep
 from pinakes.access import Actor
-from pinakes.asset_types import Bytes
+from pinakes.asset_types import THUMBNAIL_SIZES, Bytes
 from pinakes.assets import AssetFilter, NewAsset
 from pinakes.blobs import blob_key, thumbnail_key
 from pinakes.collections import NewCollection
@@ -33,7 +33,7 @@ def upload(library: Library, admin: Actor, grey: int, collection_ids: list[str] 
     """An asset with thumbnails, whose files need not be pictures here."""
     data = make_png(grey=grey)
     sha256 = library.blobs.put(data)
-    for size in upkeep.THUMBNAIL_SIZES:
+    for size in THUMBNAIL_SIZES:
         library.blobs.put_thumbnail(sha256, size, b"webp %d" % size)
     stored = Bytes(sha256, len(data), "image", "image/png", "png", 2, 2, 1)
     assets.create(library, admin, NewAsset("a.png", "", collection_ids=collection_ids or []), stored)

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from pinakes import assets, collections, ids, media, mlmodels, upkeep
 from pinakes.access import Actor
-from pinakes.asset_types import Bytes
+from pinakes.asset_types import THUMBNAIL_SIZES, Bytes
 from pinakes.assets import NewAsset
 from pinakes.blobs import Blobs, blob_key, thumbnail_key
 from pinakes.collections import CollectionPatch, NewCollection
@@ -35,7 +35,7 @@ def store(library: Library, grey: int = 1) -> Bytes:
     """A picture with its thumbnails, whose files need not be pictures here."""
     data = make_png(grey=grey)
     sha256 = library.blobs.put(data)
-    for size in upkeep.THUMBNAIL_SIZES:
+    for size in THUMBNAIL_SIZES:
         library.blobs.put_thumbnail(sha256, size, b"webp")
     return Bytes(sha256, len(data), "image", "image/png", "png", 2, 2, 1)
 
@@ -102,7 +102,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def test_the_sizes_of_thumbnails_are_those_that_are_made() -> None:
-    assert upkeep.THUMBNAIL_SIZES == media.THUMBNAIL_SIZES
+    assert THUMBNAIL_SIZES == media.THUMBNAIL_SIZES
 
 
 def test_a_sound_library_has_no_findings(library: Library, shelf: Shelf) -> None:

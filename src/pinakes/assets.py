@@ -96,8 +96,7 @@ def store_bytes(library: Library, actor: Actor, new: NewAsset) -> Bytes:  # noqa
         raise errors.bad_request("image", f"the data URL says {declared} but the bytes are {examined.mime_type}")
     sha256 = library.blobs.put(data)
     for size, thumbnail in examined.thumbnails.items():
-        if not library.blobs.has_thumbnail(sha256, size):
-            library.blobs.put_thumbnail(sha256, size, thumbnail)
+        library.blobs.put_thumbnail(sha256, size, thumbnail)
     return Bytes(
         sha256,
         len(data),

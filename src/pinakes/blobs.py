@@ -96,7 +96,12 @@ class Blobs:
         return sha256
 
     def put_thumbnail(self, sha256: str, size: int, data: bytes) -> None:
-        self.write(thumbnail_key(sha256, size), data)
+        """Keep a thumbnail; one that is there already is left as it is, on disk for certain when this returns."""
+        key = thumbnail_key(sha256, size)
+        if self.size(key):
+            self._sync(key)
+        else:
+            self.write(key, data)
 
     def write(self, key: str, data: bytes) -> None:
         """Atomic: another reader sees the old bytes or the new ones. Durable when it returns."""

@@ -80,7 +80,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "ignore"
     require_if_match: Annotated[
-        bool, Meta(description="Whether changes need an `If-Match` header; without one they get 428.")
+        bool, Meta(description="Whether changes of a collection need an `If-Match` header; without one they get 428.")
     ] = False
     link_lifetime_s: Annotated[int, Meta(description="Seconds for which a signed link works.", ge=60)] = 86_400
     max_upload_bytes: Annotated[int, Meta(description="Largest file taken.", ge=1)] = 104_857_600

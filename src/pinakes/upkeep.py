@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from pinakes import ids
+from pinakes.asset_types import THUMBNAIL_SIZES
 from pinakes.errors import PinakesError
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 Rest = Callable[[float], bool]
 T = TypeVar("T")
-
-THUMBNAIL_SIZES = (256, 512, 1024)
-"""What every picture has; the sizes that `media` makes."""
 
 ORPHAN_AGE_MS = 24 * 3600 * 1000
 """Bytes come before the asset that refers to them; younger bytes may be waiting for theirs."""

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from pinakes import __version__, ids, upkeep
+from pinakes.asset_types import THUMBNAIL_SIZES
 from pinakes.blobs import CHUNK, Blobs, blob_key, thumbnail_key
 from pinakes.errors import PinakesError, bad_request
 from pinakes.store.sqlite import SqliteStore
-from pinakes.upkeep import THUMBNAIL_SIZES, Progress
+from pinakes.upkeep import Progress
 
 if TYPE_CHECKING:
     from pinakes.library import Library

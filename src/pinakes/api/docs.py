@@ -1,5 +1,6 @@
 """The page at `/docs`: Swagger UI from this package, so that it works without a network."""
 
+import gzip
 from importlib import resources
 
 from pinakes.api.http import Headers
@@ -30,26 +31,37 @@ _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
     b" connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
 )
-_TYPES = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "png": "image/png"}
+GZIP = (b"content-encoding", b"gzip")
+_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "png": "image/png",
+}
 
 
 def files() -> dict[str, tuple[Headers, bytes]]:
-    """Headers and body by path."""
+    """Headers and body by path. What is large is compressed, as it stands in this package."""
     vendor = resources.files("pinakes.api") / "vendor"
-    found = {
-        "/docs": _file("text/html; charset=utf-8", _PAGE.encode()),
-        "/docs/start.js": _file(_TYPES["js"], _START.encode()),
+    return {
+        "/docs": _file("html", _PAGE.encode()),
+        "/docs/start.js": _file("js", _START.encode()),
+        "/docs/swagger-ui-bundle.js": _file("js", (vendor / "swagger-ui-bundle.js.gz").read_bytes(), GZIP),
+        "/docs/swagger-ui.css": _file("css", (vendor / "swagger-ui.css.gz").read_bytes(), GZIP),
+        "/docs/favicon-32x32.png": _file("png", (vendor / "favicon-32x32.png").read_bytes()),
     }
-    for name in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"):
-        found[f"/docs/{name}"] = _file(_TYPES[name.rpartition(".")[2]], (vendor / name).read_bytes())
-    return found
 
 
-def _file(kind: str, body: bytes) -> tuple[Headers, bytes]:
+def unpacked(headers: Headers, body: bytes) -> tuple[Headers, bytes]:
+    """The same for a client that does not take compressed bodies."""
+    return [header for header in headers if header != GZIP], gzip.decompress(body) if GZIP in headers else body
+
+
+def _file(kind: str, body: bytes, *more: tuple[bytes, bytes]) -> tuple[Headers, bytes]:
     headers = [
-        (b"content-type", kind.encode()),
+        (b"content-type", _TYPES[kind].encode()),
         (b"cache-control", b"max-age=3600"),
         (b"x-content-type-options", b"nosniff"),
         _POLICY,
     ]
-    return headers, body
+    return [*headers, *more], body

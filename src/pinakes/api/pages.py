@@ -46,6 +46,8 @@ class Pages:
             )
         if name in self._docs:
             shown, body = self._docs[name]
+            if b"gzip" not in headers.get(b"accept-encoding", b""):
+                shown, body = docs.unpacked(shown, body)
             return "/docs", 200, list(shown), body
         if name == "/metrics" and not self._library.config.metrics_public:
             access.authenticate(self._library, *credentials(headers.get(b"authorization", b"")), None)

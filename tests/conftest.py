@@ -16,6 +16,9 @@ from pinakes.blobs import thumbnail_key
 from pinakes.config import Config
 from pinakes.library import Library, open_library
 
+pytest_plugins = ["archives", "shelves"]
+"""Modules whose fixtures several files of tests share."""
+
 ENGINES = ["sqlite"]
 """Everything below the edges is tested on each of these."""
 

@@ -42,9 +42,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     blob_url: Annotated[
         str,
         Meta(
-            description="Where bytes are kept, as a URL. Empty: the folder `blobs` in the data folder.",
-            pattern=r"^([a-z][a-z0-9+.-]*://.*)?$",
-            extra={"expected": "a URL such as file:///srv/blobs or nothing"},
+            description="Where bytes are kept: `file:///` and a folder, or `memory://` until the process ends."
+            " Empty: the folder `blobs` in the data folder.",
+            pattern=r"^(file://(localhost)?/.*|memory://.*)?$",
+            extra={"expected": "file:/// and an absolute folder, memory:// or nothing"},
         ),
     ] = ""
     host: Annotated[

@@ -112,6 +112,16 @@ def test_a_preflight_that_is_not_allowed_gets_a_plain_answer(tuned: Server) -> N
     assert "access-control-allow-origin" not in answer.headers
 
 
+def test_a_file_says_which_methods_it_takes(server: Server) -> None:
+    answer = httpx.options(f"{server.url}/files/a/b/original")
+    assert (answer.status_code, answer.headers["allow"]) == (200, "GET, HEAD, OPTIONS")
+
+
+def test_an_empty_body_where_one_is_needed(http: httpx.Client) -> None:
+    answer = http.post("/collections")
+    assert (answer.status_code, answer.json()["reason"]) == (400, "This call needs a JSON body.")
+
+
 def test_ready_and_closed_metrics(start_server: Callable[..., Server]) -> None:
     server = start_server(metrics_public="false", rate_limit=5)
     assert httpx.get(f"{server.url}/readyz").json() == {"status": "ready"}

@@ -386,5 +386,5 @@ def test_a_file_needs_the_link_that_was_made_for_it(world: World) -> None:
     for method in ("POST", "PUT", "DELETE"):
         answer = world.server.send(method, link)
         assert_error(answer, "METHOD_NOT_ALLOWED")
-        assert answer.headers["allow"] == "GET, HEAD"
+        assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
     assert_error(world.server.send("GET", link, headers={"Range": "bytes=42-"}), "RANGE_NOT_SATISFIABLE")

@@ -112,6 +112,9 @@ class App:
                 methods, params = self._find(path[len(PREFIX) :])
                 name = next(iter(methods.values())).path
                 status, headers, body = await self._call(methods, params, method, scope, receive)
+            elif path.startswith("/files/") and method == "OPTIONS":
+                name, status, body = "/files", 200, b"{}"
+                headers = [JSON, (b"allow", b"GET, HEAD, OPTIONS")]
             elif path.startswith("/files/"):
                 name = "/files"
                 status = await self._file(path, scope, send, is_head, trace_id)
@@ -190,9 +193,11 @@ class App:
     ) -> Any:
         limit = self._upload_limit if route.is_upload else self._library.config.max_body_bytes
         raw = await read_body(receive, headers, limit)
-        if not raw.strip() and not route.needs_body:
+        if not raw.strip():
+            if route.needs_body:
+                raise PinakesError("BAD_REQUEST", "This call needs a JSON body.", field="body")
             raw = b"{}"
-        elif raw:
+        else:
             check_json(headers)
         return parse_body(decoder, raw)
 
@@ -201,6 +206,6 @@ class App:
         if len(params) != 3:
             raise PinakesError("NOT_FOUND", f"There is nothing at {path}.")
         if scope["method"] not in ("GET", "HEAD"):
-            raise PinakesError("METHOD_NOT_ALLOWED", "Files take GET and HEAD.", allow="GET, HEAD")
+            raise PinakesError("METHOD_NOT_ALLOWED", "Files take GET and HEAD.", allow="GET, HEAD, OPTIONS")
         file = files.find(self._library, path, params, scope["query_string"])
         return await files.send_file(self._library, file, dict(scope["headers"]), send, is_head, trace_id)

@@ -80,7 +80,7 @@ class Observer:
         meter = self._known.get((method, route, status)) or self._meter(method, route, status)
         meter.observe(seconds)
         if self._has_access_log:
-            facts: dict[str, Any] = {"route": route} if route else {"path": ascii(path)[1:200]}
+            facts: dict[str, Any] = {"route": route} if route else {"path": ascii(path)[1:-1][:200]}
             ms = round(seconds * 1000, 2)
             self._log.info("request", method=method, **facts, status=status, ms=ms, trace_id=trace_id)
 

@@ -23,10 +23,11 @@ def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             typer.echo("\t".join(row))
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*headings, box=None, pad_edge=False)
+    columns = [Column(heading, overflow="fold") for heading in headings]  # an id that is cut is of no use
+    table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)

@@ -47,23 +47,94 @@ class Thumbnail(msgspec.Struct, frozen=True, rename="camel"):
     url: str
 
 
-class AssetMetadata(msgspec.Struct, frozen=True, rename="camel"):
-    """What is known of how the asset was made."""
+Role = Literal["checkpoint", "lora", "embedding", "vae", "controlnet", "upscaler"]
+"""What a model did in the making of an asset."""
+
+
+class Ingredient(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A model that a file says it was made with, as the file puts it: `hash` in lower-case hex, of whatever length."""
+
+    role: Role
+    name: str = ""
+    hash: str = ""
+    weight: float | UnsetType = UNSET
+
+
+class Generation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """How a file says it was made. `generator` is the program that wrote it, `scheduler` its sampler."""
+
+    generator: str
+    prompt: str | UnsetType = UNSET
+    negative_prompt: str | UnsetType = UNSET
+    seed: str | UnsetType = UNSET
+    num_inference_steps: int | UnsetType = UNSET
+    guidance: float | UnsetType = UNSET
+    scheduler: str | UnsetType = UNSET
+    strength: float | UnsetType = UNSET
+    clip_skip: int | UnsetType = UNSET
+    target_width: int | UnsetType = UNSET
+    target_height: int | UnsetType = UNSET
+    ingredients: list[Ingredient] = []
+
+
+class UsedModel(msgspec.Struct, frozen=True, rename="camel"):
+    """A model of the library that an asset was made with, and how strongly."""
+
+    model_id: str
+    scale: float
+
+
+class AssetMetadata(Generation, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """How the asset was made. `model_id` is its checkpoint, `concepts` are the LoRAs that the library has."""
 
     kind: Kind
     type: str
     name: str
     size: int
+    generator: str | UnsetType = UNSET  # type: ignore[assignment]  # most assets do not say
     width: int | UnsetType = UNSET
     height: int | UnsetType = UNSET
     parent_id: str | UnsetType = UNSET
     root_parent_id: str | UnsetType = UNSET
     model_id: str | UnsetType = UNSET
+    concepts: list[UsedModel] | UnsetType = UNSET
     copied_at: str | UnsetType = UNSET
 
 
-class AssetProperties(msgspec.Struct, frozen=True, rename="camel"):
-    """What the bytes are: `size` in bytes, sides in pixels as displayed, `nb_frames` above 1 for an animation."""
+class Facts(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What looking into the bytes found.
+
+    `duration` is seconds, `bitrate` bits a second, `frame_rate` frames a second, `sample_rate` Hz. `dimensions` are the
+    sides of a mesh's bounding box (x, y, z) in its own unit. `preview` is the start of a text, whole with
+    `has_full_preview`; `char_count` counts code points.
+    """
+
+    duration: float | UnsetType = UNSET
+    codec_name: str | UnsetType = UNSET
+    audio_codec_name: str | UnsetType = UNSET
+    bitrate: int | UnsetType = UNSET
+    frame_rate: float | UnsetType = UNSET
+    sample_rate: int | UnsetType = UNSET
+    channels: int | UnsetType = UNSET
+    face_count: int | UnsetType = UNSET
+    vertex_count: int | UnsetType = UNSET
+    material_count: int | UnsetType = UNSET
+    dimensions: list[float] | UnsetType = UNSET
+    has_normals: bool | UnsetType = UNSET
+    has_uvs: bool | UnsetType = msgspec.field(default=UNSET, name="hasUVs")
+    has_skeleton: bool | UnsetType = UNSET
+    has_animations: bool | UnsetType = UNSET
+    bone_count: int | UnsetType = UNSET
+    animation_frame_count: int | UnsetType = UNSET
+    page_count: int | UnsetType = UNSET
+    char_count: int | UnsetType = UNSET
+    word_count: int | UnsetType = UNSET
+    preview: str | UnsetType = UNSET
+    has_full_preview: bool | UnsetType = UNSET
+
+
+class AssetProperties(Facts, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What the bytes are: `size` in bytes, sides in pixels as displayed, `nb_frames` above 1 for what moves."""
 
     size: int
     format: str | UnsetType = UNSET

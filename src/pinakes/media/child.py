@@ -1,8 +1,9 @@
-"""`python -m pinakes.media.child LIMITS`: decodes the images it is sent on stdin until stdin ends.
+"""`python -m pinakes.media.child LIMITS`: looks into the files it is sent on stdin until stdin ends.
 
 It is told apart from the server by limits of the kernel: memory, no files written, no core dump, and a clock.
 """
 
+import importlib
 import os
 import resource
 import signal
@@ -12,19 +13,27 @@ from typing import BinaryIO
 import msgspec
 
 from pinakes.media import images
-from pinakes.media.protocol import READY, Limits, receive, send
+from pinakes.media.kinds import PROBERS
+from pinakes.media.protocol import READY, Answer, Limits, Request, Source, receive, send
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, limits: Limits) -> None:
     """Answer requests until there are no more."""
     send(answers, READY)
-    while (format := receive(requests)) is not None and (data := receive(requests)) is not None:
+    while (request := receive(requests)) is not None and (data := receive(requests)) is not None:
         # The server ends a child that takes too long. If the server is gone the kernel has to: the default action of
         # SIGALRM needs no code to run here. (PR_SET_PDEATHSIG would do so too early, when a thread of the server ends.)
         signal.setitimer(signal.ITIMER_REAL, limits.time_limit_s + 1)
-        answer = images.decode(format.decode(), data, limits)
+        answer = _probe(msgspec.msgpack.decode(request, type=Request), data, limits)
         signal.setitimer(signal.ITIMER_REAL, 0)
         send(answers, msgspec.msgpack.encode(answer))
+
+
+def _probe(request: Request, data: bytes, limits: Limits) -> Answer:
+    """What the prober of the type finds; each is imported when its first file comes."""
+    prober = importlib.import_module(f"pinakes.media.{PROBERS[request.type]}")
+    answer: Answer = prober.probe(request.type, Source(request.path, data), limits)
+    return answer
 
 
 def confine(limits: Limits) -> None:

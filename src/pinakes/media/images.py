@@ -1,13 +1,15 @@
-"""One image decoded with libvips: its size and its thumbnails. Imported in a child process only."""
+"""One picture decoded with libvips: its size, how it looks, its thumbnails. Imported in a child process only."""
 
+import mmap
 import re
+from pathlib import Path
 
 import pyvips
 
-from pinakes.media import containers
-from pinakes.media.protocol import Answer, Decoded, Limits, Refused
+from pinakes.media import containers, looks, thumbnails
+from pinakes.media.protocol import Answer, Decoded, Limits, Refused, Source
 
-_MAX_SIDE = 65_535
+MAX_SIDE = 65_535
 # In the words of libvips, libjpeg and libheif.
 _NO_MEMORY = re.compile("out of memory|insufficient memory|memory allocation", re.IGNORECASE)
 _LOADERS = {
@@ -29,30 +31,40 @@ def set_up() -> None:
     pyvips.concurrency_set(2)
 
 
-def decode(format: str, data: bytes, limits: Limits) -> Answer:
+def probe(format: str, source: Source, limits: Limits) -> Answer:
     """Look at the header and refuse what is too large, then read every pixel of the first frame once.
 
     Later frames are walked over (`containers`), not decoded: that finds a file cut short, and costs next to nothing
     however long the animation is.
     """
     try:
-        frames = containers.frames(format, data)
-        if frames is None:
-            return Refused("is damaged or truncated.")
-        image = _load(format, data)
-        width, height = image.width, image.height
-        if width * height > limits.max_pixels or max(width, height) > _MAX_SIDE:
-            at_most = f"at most {limits.max_pixels:,} in all and {_MAX_SIDE:,} a side are accepted"
-            return Refused(f"is {width:,} x {height:,} pixels; {at_most}.")
-        if image.get_typeof("orientation") and image.get("orientation") >= 5:  # EXIF: it lies on its side
-            width, height = height, width
-        shrink = _shrink(format, image, max(limits.thumbnail_sizes))
-        thumbnails = _thumbnails(_load(format, data, **shrink) if shrink else image, limits.thumbnail_sizes)
-        return Decoded(width, height, frames, thumbnails)
-    except (pyvips.Error, MemoryError) as error:
-        if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+        return _decode(format, source.data if source.path is None else _mapped(source.path), limits)
+    except (pyvips.Error, MemoryError, OSError) as error:
+        if isinstance(error, MemoryError | OSError) or _NO_MEMORY.search(str(error)):
             return Refused(f"needs more than {limits.memory_limit_bytes >> 20:,} MiB of memory to decode.")
         return Refused("is damaged or truncated.")
+
+
+def _mapped(path: str) -> bytes:
+    """A file as if it were in memory. OSError when it does not fit into the memory this process may have."""
+    with Path(path).open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)  # type: ignore[return-value]  # it reads as bytes
+
+
+def _decode(format: str, data: bytes, limits: Limits) -> Answer:
+    frames = containers.frames(format, data)
+    if frames is None:
+        return Refused("is damaged or truncated.")
+    image = _load(format, data)
+    width, height = image.width, image.height
+    if width * height > limits.max_pixels or max(width, height) > MAX_SIDE:
+        at_most = f"at most {limits.max_pixels:,} in all and {MAX_SIDE:,} a side are accepted"
+        return Refused(f"is {width:,} x {height:,} pixels; {at_most}.")
+    if image.get_typeof("orientation") and image.get("orientation") >= 5:  # EXIF: it lies on its side
+        width, height = height, width
+    shrink = _shrink(format, image, max(limits.thumbnail_sizes))
+    made, small = thumbnails.make_and_keep(_load(format, data, **shrink) if shrink else image, limits.thumbnail_sizes)
+    return Decoded(width, height, frames, made, look=looks.of(small))
 
 
 def _load(format: str, data: bytes, **options: float) -> pyvips.Image:
@@ -65,29 +77,3 @@ def _shrink(format: str, image: pyvips.Image, size: int) -> dict[str, float]:
     if format == "jpeg" and factor >= 4:
         return {"shrink": next(shrink for shrink in (8, 4, 2) if factor >= 2 * shrink)}
     return {"scale": 1 / factor} if format == "webp" and factor > 1 else {}
-
-
-def _thumbnails(image: pyvips.Image, sizes: tuple[int, ...]) -> dict[int, bytes]:
-    """The largest is made from the file, the smaller ones from it; an image that fits a size is not enlarged."""
-    largest, *smaller = sorted(sizes, reverse=True)
-    image = _srgb(_fit(image, largest)).copy_memory()
-    whole = _webp(image)
-    fits = max(image.width, image.height)
-    return {largest: whole} | {size: whole if fits <= size else _webp(_fit(image, size)) for size in smaller}
-
-
-def _fit(image: pyvips.Image, size: int) -> pyvips.Image:
-    """Shrink to a square of `size` and turn upright."""
-    # Asked for a profile, libvips converts colours pixel by pixel even where it would change nothing: 10 times slower.
-    profile = {"export_profile": "srgb"} if image.get_typeof("icc-profile-data") else {}
-    return image.thumbnail_image(size, height=size, size="down", **profile)
-
-
-def _srgb(image: pyvips.Image) -> pyvips.Image:
-    is_colour = image.interpretation not in ("srgb", "multiband", "histogram", "matrix")
-    return image.colourspace("srgb") if is_colour else image
-
-
-def _webp(image: pyvips.Image) -> bytes:
-    """Effort 2 of 6 takes half the time of the default and gives the same size."""
-    return bytes(image.webpsave_buffer(Q=80, effort=2, keep="none"))

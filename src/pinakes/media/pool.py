@@ -13,7 +13,7 @@ import msgspec
 
 from pinakes.errors import PinakesError, bad_request
 from pinakes.media.kinds import Type
-from pinakes.media.protocol import MAX_ANSWER, READY, Answer, Decoded, Limits, Refused, receive, send
+from pinakes.media.protocol import MAX_ANSWER, READY, Answer, Decoded, Limits, Refused, Request, receive, send
 
 FILES_PER_CHILD = 500  # what a decoder leaks is gone after that
 START_LIMIT_S = 60.0
@@ -23,12 +23,13 @@ _ENVIRONMENT = {
     "PYTHONPATH": str(Path(__file__).parents[2]),
     "VIPS_WARNING": "0",
     "MALLOC_ARENA_MAX": "2",
+    "OPENBLAS_NUM_THREADS": "1",  # each would reserve address space, of which a child has little
 }
 _ANSWERS: msgspec.msgpack.Decoder[Decoded | Refused] = msgspec.msgpack.Decoder(Decoded | Refused)
 
 
 class Pool:
-    """Up to `processes` children, each busy with at most one image."""
+    """Up to `processes` children, each busy with at most one file."""
 
     def __init__(self, processes: int, limits: Limits) -> None:
         self._limits = limits
@@ -39,33 +40,35 @@ class Pool:
         for _ in range(processes):
             self._slots.put(None)
 
-    def decode(self, type: Type, data: bytes) -> Decoded:
-        """Waits for a free child. Raises BAD_REQUEST for an image that cannot be decoded within the limits.
+    def probe(self, field: str, type: Type, data: bytes, path: str | None = None) -> Decoded:
+        """Waits for a free child, which looks into `data`, or the file at `path`.
 
-        When a child dies, another tries: only an image that ends two is to blame for it.
+        Raises BAD_REQUEST, naming `field`, for a file that cannot be decoded within the limits. When a child dies,
+        another tries: only a file that ends two is to blame for it.
         """
-        answer, was_late = self._ask(type, data)
+        request = msgspec.msgpack.encode(Request(type.name, path))
+        answer, was_late = self._ask(request, data)
         if answer is None and not was_late:
-            answer, was_late = self._ask(type, data)
+            answer, was_late = self._ask(request, data)
         if isinstance(answer, Decoded):
             return answer
         if isinstance(answer, Refused):
-            raise bad_request("image", f"the {type.label} {answer.reason}")
+            raise bad_request(field, f"the {type.label} {answer.reason}")
         took_long = f"took longer than {self._limits.time_limit_s:g} s to decode."
-        raise bad_request("image", f"the {type.label} {took_long if was_late else 'could not be decoded.'}")
+        raise bad_request(field, f"the {type.label} {took_long if was_late else 'could not be decoded.'}")
 
-    def _ask(self, type: Type, data: bytes) -> tuple[Answer | None, bool]:
+    def _ask(self, request: bytes, data: bytes) -> tuple[Answer | None, bool]:
         """A child's answer, None when it died; and whether that was because it was late."""
         child, answer = self._slots.get(), None
         try:
             if self._is_closed:
-                raise PinakesError("UNAVAILABLE", "The server is shutting down: send the image again later.")
+                raise PinakesError("UNAVAILABLE", "The server is shutting down: send the file again later.")
             if child is None or not child.is_usable():
                 if child is not None:
                     child.end()
                 child = None  # if the next one does not start, the slot is empty
                 child = Child(self._limits)
-            answer = child.ask(type.name, data)
+            answer = child.ask(request, data)
             return answer, child.was_late
         finally:
             if child is not None and answer is None:
@@ -105,10 +108,10 @@ class Child:
     def is_usable(self) -> bool:
         return self._files < FILES_PER_CHILD and not self.was_late and self._process.poll() is None
 
-    def ask(self, format: str, data: bytes) -> Answer | None:
+    def ask(self, request: bytes, data: bytes) -> Answer | None:
         """None when the process died or was late; it must not be used again then."""
         self._files += 1
-        answer = self._talk([format.encode(), data], self._time_limit_s)
+        answer = self._talk([request, data], self._time_limit_s)
         if answer is None:
             return None
         try:

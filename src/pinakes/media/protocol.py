@@ -1,14 +1,18 @@
 """What the server and a decoding child say to each other over pipes: 8 bytes of length, then that many bytes.
 
-The child says `READY` once. Then, for each image, the server sends its format and its bytes, and the child an `Answer`.
+The child says `READY` once. Then, for each file, the server sends a `Request` and the file's bytes (none, when the
+request names a path), and the child an `Answer`.
 """
 
+from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
+from pinakes.asset_types import Facts, Generation
+
 READY = b"ready"
-MAX_ANSWER = 64 << 20  # three thumbnails are a few MiB; a child that says more is no longer ours
+MAX_ANSWER = 64 << 20  # three thumbnails and a preview are a few MiB; a child that says more is no longer ours
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -18,11 +22,28 @@ class Limits(msgspec.Struct, frozen=True):
     thumbnail_sizes: tuple[int, ...]
 
 
+class Request(msgspec.Struct, frozen=True):
+    """Which type (a name of `kinds.TYPES`) to look into. `path` None: the bytes follow."""
+
+    type: str
+    path: str | None = None
+
+
 class Decoded(msgspec.Struct, frozen=True, tag=True):
-    width: int
-    height: int
-    frames: int
-    thumbnails: dict[int, bytes]
+    """What a file turned out to be. Sides in pixels as displayed; None for what is not seen.
+
+    `thumbnails` are WebP by the pixels of their longer side, `preview` is a short animated WebP. `look` is a perceptual
+    hash of 64 bits: files that look alike differ in few of them.
+    """
+
+    width: int | None = None
+    height: int | None = None
+    frames: int = 1
+    thumbnails: dict[int, bytes] = {}
+    preview: bytes | None = None
+    facts: Facts = Facts()
+    generation: Generation | None = None
+    look: int | None = None
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
@@ -32,6 +53,20 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
 
 
 Answer = Decoded | Refused
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A file to look into: one in the file system, else bytes in memory."""
+
+    path: str | None
+    data: bytes
+
+    def start(self, most: int) -> bytes:
+        """Its first bytes, at most so many."""
+        if self.path is None:
+            return self.data[:most]
+        with Path(self.path).open("rb") as file:
+            return file.read(most)
 
 
 def send(pipe: BinaryIO, data: bytes) -> None:

@@ -1,0 +1,151 @@
+-- Every kind of media, uploads in parts, models from files, how assets were made, search and downloads.
+
+-- `facts` and `generation` are JSON, NULL when there is nothing to say. `look` is a perceptual hash of 64 bits.
+ALTER TABLE asset ADD COLUMN status TEXT NOT NULL DEFAULT 'success';
+ALTER TABLE asset ADD COLUMN error_message TEXT;
+ALTER TABLE asset ADD COLUMN has_thumbnail INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE asset ADD COLUMN has_preview INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE asset ADD COLUMN facts TEXT;
+ALTER TABLE asset ADD COLUMN generation TEXT;
+ALTER TABLE asset ADD COLUMN look INTEGER;
+
+UPDATE asset SET has_thumbnail = 1 WHERE width IS NOT NULL;
+
+-- The file of a model, when it has one; `facts` is what its header says, as JSON.
+ALTER TABLE model ADD COLUMN sha256 TEXT;
+ALTER TABLE model ADD COLUMN size INTEGER;
+ALTER TABLE model ADD COLUMN file_name TEXT;
+ALTER TABLE model ADD COLUMN format TEXT;
+ALTER TABLE model ADD COLUMN facts TEXT;
+
+-- Background work. A row is claimed by moving `due_at` into the future, so that a job whose worker was killed becomes due
+-- again; `attempts` tells claims apart. The row goes in the transaction that stores what came of it.
+CREATE TABLE job (
+    number   INTEGER PRIMARY KEY AUTOINCREMENT,
+    owner    INTEGER NOT NULL,
+    kind     TEXT NOT NULL,
+    subject  TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    due_at   TEXT NOT NULL
+);
+
+CREATE INDEX job_due ON job (due_at, number);
+CREATE INDEX job_subject ON job (owner, subject);
+
+CREATE TABLE upload (
+    number        INTEGER PRIMARY KEY AUTOINCREMENT,
+    owner         INTEGER NOT NULL,
+    id            TEXT NOT NULL,
+    author_id     TEXT NOT NULL,
+    kind          TEXT NOT NULL,
+    source        TEXT NOT NULL,
+    status        TEXT NOT NULL,
+    file_name     TEXT NOT NULL,
+    content_type  TEXT,
+    file_size     INTEGER,
+    parts_count   INTEGER,
+    sha256        TEXT,
+    url           TEXT,
+    options       TEXT NOT NULL DEFAULT '{}',
+    entity_id     TEXT,
+    error_message TEXT,
+    created_at    TEXT NOT NULL,
+    updated_at    TEXT NOT NULL
+);
+
+CREATE UNIQUE INDEX upload_key ON upload (owner, id);
+CREATE INDEX upload_age ON upload (updated_at, number);
+
+-- Parts that are stored. `sha256` is of the part.
+CREATE TABLE upload_part (
+    owner  INTEGER NOT NULL,
+    upload INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    size   INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    PRIMARY KEY (owner, upload, number)
+) WITHOUT ROWID;
+
+-- Archives that were asked for: `spec` says what is in one, which is put together while it is sent.
+CREATE TABLE download (
+    owner      INTEGER NOT NULL,
+    id         TEXT NOT NULL,
+    spec       TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    PRIMARY KEY (owner, id)
+) WITHOUT ROWID;
+
+CREATE INDEX download_age ON download (created_at);
+
+-- Which models an asset was made with. What its file says (`asset_use`) and what models are known by (`model_key`) meet
+-- in keys, hashes and names; whoever comes later finds the other, and the pair is noted in `asset_model`.
+CREATE TABLE asset_use (
+    owner  INTEGER NOT NULL,
+    asset  INTEGER NOT NULL,
+    key    TEXT NOT NULL,
+    role   TEXT NOT NULL,
+    weight REAL,
+    PRIMARY KEY (owner, asset, key)
+) WITHOUT ROWID;
+
+CREATE INDEX use_asset ON asset_use (owner, key, asset);
+
+CREATE TABLE model_key (
+    owner INTEGER NOT NULL,
+    model INTEGER NOT NULL,
+    key   TEXT NOT NULL,
+    PRIMARY KEY (owner, model, key)
+) WITHOUT ROWID;
+
+CREATE INDEX key_model ON model_key (owner, key, model);
+
+CREATE TABLE asset_model (
+    owner  INTEGER NOT NULL,
+    model  INTEGER NOT NULL,
+    asset  INTEGER NOT NULL,
+    role   TEXT NOT NULL,
+    weight REAL,
+    PRIMARY KEY (owner, model, asset)
+) WITHOUT ROWID;
+
+CREATE INDEX model_of_asset ON asset_model (owner, asset, model);
+
+INSERT INTO asset_model (owner, model, asset, role)
+SELECT a.owner, m.number, a.number, 'checkpoint'
+FROM asset a JOIN model m ON m.owner = a.owner AND m.id = a.model_id
+WHERE a.model_id IS NOT NULL;
+
+INSERT INTO model_key (owner, model, key)
+SELECT owner, number, 'name:' || lower(name) FROM model WHERE name IS NOT NULL;
+
+-- Look-alikes: `band` is a sixteenth of the hash's range of bits and where it stood, 4 rows for each picture. Hashes that
+-- differ in few bits have a band in common, or nearly.
+CREATE TABLE asset_look (
+    owner INTEGER NOT NULL,
+    band  INTEGER NOT NULL,
+    asset INTEGER NOT NULL,
+    PRIMARY KEY (owner, band, asset)
+) WITHOUT ROWID;
+
+-- Full text by number. The texts themselves are in their tables and not kept twice.
+CREATE VIRTUAL TABLE asset_text USING fts5 (
+    name, tags, prompt, description, content='', contentless_delete=1, prefix='2 3',
+    tokenize="unicode61 remove_diacritics 2"
+);
+
+CREATE VIRTUAL TABLE model_text USING fts5 (
+    name, tags, words, description, content='', contentless_delete=1, prefix='2 3',
+    tokenize="unicode61 remove_diacritics 2"
+);
+
+INSERT INTO asset_text (rowid, name, tags, prompt, description)
+SELECT number, name,
+    (SELECT coalesce(group_concat(t.name, ' '), '') FROM asset_tag t WHERE t.owner = a.owner AND t.asset = a.number),
+    '', coalesce(description, '')
+FROM asset a;
+
+INSERT INTO model_text (rowid, name, tags, words, description)
+SELECT number, coalesce(name, ''),
+    (SELECT coalesce(group_concat(t.name, ' '), '') FROM model_tag t WHERE t.owner = m.owner AND t.model = m.number),
+    '', coalesce(short_description, '') || ' ' || description
+FROM model m;

@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from pinakes.errors import bad_request
 
+PrivateHost = Annotated[str, Meta(pattern=r"^[0-9A-Za-z._-]+$|^[0-9A-Fa-f:.]+(/\d{1,3})?$")]
 Origin = Annotated[str, Meta(pattern=r"^(\*|https?://[^/\s,]+)$")]
 
 
@@ -85,6 +86,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ] = False
     link_lifetime_s: Annotated[int, Meta(description="Seconds for which a signed link works.", ge=60)] = 86_400
     max_upload_bytes: Annotated[int, Meta(description="Largest file taken.", ge=1)] = 104_857_600
+    fetch_private_hosts: Annotated[
+        tuple[PrivateHost, ...],
+        Meta(
+            description="Hosts and networks that files may be fetched from by URL though they are not public.",
+            extra={"expected": "host names, addresses or networks such as 10.1.0.0/16, separated by commas"},
+        ),
+    ] = ()
     max_body_bytes: Annotated[int, Meta(description="Largest request body taken, apart from files.", ge=1)] = 1_048_576
     max_pixels: Annotated[int, Meta(description="Most pixels an image may have to be decoded.", ge=1)] = 268_000_000
     decode_time_limit_s: Annotated[int, Meta(description="Seconds one file may take to decode.", ge=1)] = 20

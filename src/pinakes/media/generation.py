@@ -1,0 +1,68 @@
+"""How a file was made, out of what its generator wrote into it.
+
+The texts lie where the container has room for them (`textchunks`), and each generator writes its own dialect
+(`generators`). All of it is hearsay: what is broken, absurd or too long is left out, and never an error.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+from msgspec import UNSET, structs
+
+from pinakes.asset_types import Generation
+from pinakes.media.generators import a1111, comfyui, values
+
+MAX_TEXT = 4 << 20
+MAX_TEXTS = 16 << 20
+# Fields that were made for something else, and hold anybody's metadata.
+_ANYWHERE = ("usercomment", "comment", "imagedescription", "description", "model", "make", "documentname", "xpcomment")
+_LABELLED = re.compile(r"\s*(prompt|workflow)\s*:\s*(?=\{)", re.IGNORECASE)
+_READERS: tuple[Callable[[Mapping[str, str]], Generation | None], ...] = (a1111.read, comfyui.read)
+
+
+def of_texts(texts: Mapping[str, str]) -> Generation | None:
+    """From texts by the name their container has for them, in whatever case; None when no generator wrote them."""
+    named = _with_inner(_bounded(texts))
+    found = [generation for read in _READERS if (generation := read(named))]
+    if not found:
+        return None
+    made = found[0]
+    for other in found[1:]:
+        made = _filled(made, other)
+    # A saving node of ComfyUI may write AUTOMATIC1111's text besides the graph.
+    return structs.replace(made, generator=comfyui.NAME) if found[-1].generator == comfyui.NAME else made
+
+
+def _bounded(texts: Mapping[str, str]) -> dict[str, str]:
+    kept, rest = dict[str, str](), MAX_TEXTS
+    for name, text in texts.items():
+        if len(text) <= min(MAX_TEXT, rest):
+            kept.setdefault(name.lower(), text)
+            rest -= len(text)
+    return kept
+
+
+def _with_inner(texts: dict[str, str]) -> dict[str, str]:
+    """With the texts that lie in others: `prompt:{…}` in a camera's model, JSON of several in a comment."""
+    found = dict(texts)
+    for name in _ANYWHERE:
+        text = texts.get(name, "")
+        if match := _LABELLED.match(text):
+            found.setdefault(match[1].lower(), text[match.end() :])
+        elif "{" in text[:100] and ('"prompt"' in text or '"workflow"' in text):
+            _add_json(found, text)
+        elif "Steps:" in text:
+            found.setdefault("parameters", text)
+    return found
+
+
+def _add_json(found: dict[str, str], text: str) -> None:
+    for key, value in values.loads(text).items():
+        if key in ("prompt", "workflow", "parameters") and isinstance(value, str | dict):
+            found.setdefault(key, value if isinstance(value, str) else values.dumps(value))
+
+
+def _filled(made: Generation, other: Generation) -> Generation:
+    """What the first does not say, from the second."""
+    gaps = [name for name in made.__struct_fields__ if getattr(made, name) in (UNSET, [])]
+    return structs.replace(made, **{name: getattr(other, name) for name in gaps})

@@ -1,0 +1,1 @@
+"""How each generator writes down what it did. A reader takes texts by lower-case name, and answers None to others'."""

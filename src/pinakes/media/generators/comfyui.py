@@ -1,0 +1,162 @@
+"""ComfyUI: the graph that ran (`prompt`) tells all, if read from its sampler backwards; `workflow` is its drawing.
+
+Nodes of extensions are known by the names of their inputs, which hardly differ, and not by their own, which are
+thousands. Of several samplers the first to have worked is the one that counts: the others work its picture over.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from pinakes.asset_types import Generation, Ingredient
+from pinakes.media.generators import comfyui_models, values
+from pinakes.media.generators.graphs import Graph, consumed, graph, is_named, linked, scalar, upstream
+from pinakes.media.generators.values import Json
+
+NAME = "ComfyUI"
+_MAX_PARTS = 50
+_PICTURES = is_named("latent", "image", "samples", "pixels", "mask", "video", "reference")
+_CONDITIONS = is_named("positive", "negative", "cond", "text_embeds", "guider", "pipe", "basic_pipe", "context", "ctx")
+_MODELS = is_named("model", "clip", "vae", "unet", "control_net", "lora")
+_TEXTS = is_named(
+    r"(?:.*_)?(?:text|string|prompt|str|value|clip_[lg]|t5xxl|llama|qwen\w*|gemma\w*|input|any)(?:_?[a-z0-9]{1,2})?$"
+)
+_OPTIONS = is_named("delimiter", "separator", "mode", "text_0$", "wildcard_text$")  # not what was said
+
+
+def read(texts: Mapping[str, str]) -> Generation | None:
+    nodes = graph(values.loads(texts.get("prompt")))
+    if nodes:
+        return of_graph(nodes)
+    if "workflow" in texts and (drawn := values.loads(texts["workflow"])) and isinstance(drawn.get("nodes"), list):
+        return Generation(generator=NAME, ingredients=comfyui_models.of_drawing(drawn))
+    return None
+
+
+def of_graph(nodes: Graph) -> Generation:
+    outputs = _outputs(nodes)
+    start = _sampler(nodes, outputs)
+    at = nodes[start]
+    prompt, negative = (list(_prompts(nodes, start, purpose)) for purpose in ("positive", "negative"))
+    width, height = _size(nodes, start)
+    used = list(dict.fromkeys([*upstream(nodes, [start]), *upstream(nodes, outputs)]))
+    return Generation(
+        generator=NAME,
+        prompt=_joined(prompt),
+        negative_prompt=_joined(negative),
+        seed=values.seed(_setting(nodes, start, "seed", "noise_seed")),
+        num_inference_steps=values.whole(_setting(nodes, start, "steps")),
+        guidance=values.first(_distilled(nodes, at), values.real(_setting(nodes, start, "cfg", "cfg_scale"))),
+        scheduler=values.word(_setting(nodes, start, "sampler_name", "sampler"), _setting(nodes, start, "scheduler")),
+        strength=values.real(_setting(nodes, start, "denoise", "denoise_strength")),
+        clip_skip=_clip_skip(nodes, used),
+        target_width=width,
+        target_height=height,
+        ingredients=values.gathered([*comfyui_models.of_nodes(nodes, used), *_embeddings([*prompt, *negative])]),
+    )
+
+
+def _outputs(nodes: Graph) -> list[str]:
+    """What nothing else takes from, those that save first; any node, when all go round in circles."""
+    taken = consumed(nodes)
+    ends = [id for id in nodes if id not in taken] or list(nodes)[:1]
+    return sorted(ends, key=lambda id: "save" not in nodes[id]["class_type"].lower())
+
+
+def _sampler(nodes: Graph, outputs: list[str]) -> str:
+    """The last sampler on the way to the first output that has one, and from it to the first along the pictures."""
+    for output in outputs:
+        found = next((id for id in upstream(nodes, [output]) if _is_sampler(nodes[id])), None)
+        if found:
+            return [id for id in upstream(nodes, [found], _PICTURES) if _is_sampler(nodes[id])][-1]
+    return outputs[0]
+
+
+def _is_sampler(inputs: Json) -> bool:
+    if {"steps", "cfg", "sampler_name"} <= inputs.keys():
+        return True
+    is_called_so = "sampler" in inputs["class_type"].lower()
+    return is_called_so and any(isinstance(value, list) and _CONDITIONS(name) for name, value in inputs.items())
+
+
+def _setting(nodes: Graph, start: str, *names: str) -> Any:
+    """The value of the first of these inputs, of the sampler or of the nearest node that tells it what to do."""
+    for id in upstream(nodes, [start], lambda name: not _PICTURES(name) and not _MODELS(name)):
+        for name in names:
+            value = scalar(nodes, nodes[id], name)
+            if value is not None and (id == start or not _is_sampler(nodes[id])):
+                return value
+    return None
+
+
+def _prompts(nodes: Graph, start: str, purpose: str) -> Iterator[str]:
+    """The texts that lead into one input, in the order of the inputs they come through; each once.
+
+    A node in between that has an input of the purpose's name (`positive`) passes on that one.
+    """
+    waiting, seen, said = [(purpose, start)], set[str](), set[str]()
+    while waiting and len(said) < _MAX_PARTS:
+        name, id = waiting.pop()
+        value = nodes[id].get(name)
+        source = linked(nodes, value)
+        if isinstance(value, str) and value.strip() and value not in said:
+            said.add(value)
+            yield value
+        elif source is not None and source not in seen:
+            seen.add(source)
+            waiting += [(name, source) for name in reversed(_towards_text(nodes[source], purpose))]
+        elif id == start and name == purpose and value is None:
+            waiting += [(name, start) for name in reversed(_towards_text(nodes[start], purpose))]
+
+
+def _towards_text(inputs: Json, purpose: str) -> list[str]:
+    """Which inputs of a node to follow for a text."""
+    if "zeroout" in inputs["class_type"].lower():
+        return []
+    other = "negative" if purpose == "positive" else "positive"
+    if exact := [name for name in inputs if purpose in name.lower()]:
+        return exact
+    if "populated_text" in inputs:  # of a wildcard node: what it came to
+        return ["populated_text"]
+    names = [name for name in inputs if name != "class_type" and other not in name.lower() and not _OPTIONS(name)]
+    texts = [name for name in names if _TEXTS(name) and isinstance(inputs[name], str | list)]
+    links = [name for name in names if isinstance(inputs[name], list)]
+    return texts or [name for name in links if not _MODELS(name) and not _PICTURES(name)]
+
+
+def _joined(texts: Iterable[str]) -> str | UnsetType:
+    return values.text("\n".join(part.strip() for part in texts))
+
+
+def _distilled(nodes: Graph, sampler: Json) -> float | UnsetType:
+    """What FluxGuidance and its like put into the conditioning: there `cfg` is 1."""
+    start = [id for name, value in sampler.items() if _CONDITIONS(name) and (id := linked(nodes, value))]
+    found = (scalar(nodes, nodes[id], "guidance") for id in upstream(nodes, start, _CONDITIONS))
+    return next((value for value in map(values.real, found) if value is not UNSET), UNSET)
+
+
+def _size(nodes: Graph, start: str) -> tuple[int | UnsetType, int | UnsetType]:
+    for id in upstream(nodes, [start], lambda name: _PICTURES(name) or _CONDITIONS(name)):
+        inputs = nodes[id]
+        for before in ("", "empty_latent_"):
+            width, height = (values.whole(scalar(nodes, inputs, before + side)) for side in ("width", "height"))
+            if width and height:
+                return width, height
+        if (told := values.size(inputs.get("resolution") or inputs.get("dimensions")))[0]:
+            return told
+    return UNSET, UNSET
+
+
+def _clip_skip(nodes: Graph, used: list[str]) -> int | UnsetType:
+    """As AUTOMATIC1111 counts: the last layer is 1. ComfyUI says -1."""
+    found = (scalar(nodes, nodes[id], name) for id in used for name in ("stop_at_clip_layer", "clip_skip"))
+    numbers = (values.real(value) for value in found)
+    return next((abs(int(number)) for number in numbers if number and abs(number) < 100), UNSET)
+
+
+def _embeddings(texts: Iterable[str]) -> Iterator[Ingredient]:
+    for text in texts:
+        for name, weight in re.findall(r"\bembedding:([^\s,:()]{1,200})(?::([\d.]{1,9}))?", text[: values.MAX_TEXT]):
+            yield values.ingredient("embedding", name, "", weight)

@@ -136,7 +136,7 @@ def store_png(library: Library) -> Bytes:
     for size in THUMBNAIL_SIZES:
         if library.blobs.size(thumbnail_key(sha256, size)) is None:
             library.blobs.put_thumbnail(sha256, size, WEBP)
-    return Bytes(sha256, len(data), "image", "image/png", "png", 2, 2, 1)
+    return Bytes(sha256, len(data), "image", "image/png", "png", 2, 2, 1, has_thumbnail=True)
 
 
 def make_assets(library: Library, actor: Actor, n: int, collection_ids: list[str] | None = None) -> list[str]:

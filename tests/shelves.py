@@ -29,7 +29,7 @@ def store(library: Library, grey: int = 1) -> Bytes:
     sha256 = library.blobs.put(data)
     for size in THUMBNAIL_SIZES:
         library.blobs.put_thumbnail(sha256, size, b"webp")
-    return Bytes(sha256, len(data), "image", "image/png", "png", 2, 2, 1)
+    return Bytes(sha256, len(data), "image", "image/png", "png", 2, 2, 1, has_thumbnail=True)
 
 
 class Shelf:

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 Kind = Literal["3d", "audio", "document", "image", "image-hdr", "json", "text", "video"]
+AssetStatus = Literal["error", "pending", "success"]
 THUMBNAIL_SIZES = (256, 512, 1024)
 """Pixels of the longer side of the thumbnails that every picture has."""
 
@@ -133,6 +134,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     has_full_preview: bool | UnsetType = UNSET
 
 
+NO_FACTS = Facts()
+
+
 class AssetProperties(Facts, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """What the bytes are: `size` in bytes, sides in pixels as displayed, `nb_frames` above 1 for what moves."""
 
@@ -144,7 +148,11 @@ class AssetProperties(Facts, frozen=True, kw_only=True, rename="camel", omit_def
 
 
 class Asset(msgspec.Struct, frozen=True, rename="camel"):
-    """An asset as it is sent. `url` and the thumbnails are signed links that expire."""
+    """An asset as it is sent. `url`, the thumbnail and the preview (what moves, short) are signed links that expire.
+
+    `status` is `pending` until somebody has looked into the bytes, and `error`, with `error_message`, when they turned
+    out to be damaged.
+    """
 
     id: str
     name: str
@@ -152,7 +160,7 @@ class Asset(msgspec.Struct, frozen=True, rename="camel"):
     author_id: str
     kind: Kind
     mime_type: str
-    status: Literal["error", "pending", "success"]
+    status: AssetStatus
     source: str
     privacy: str
     tags: list[str]
@@ -166,11 +174,16 @@ class Asset(msgspec.Struct, frozen=True, rename="camel"):
     is_hidden: bool
     description: str | UnsetType = UNSET
     thumbnail: Thumbnail | UnsetType = UNSET
+    preview: Thumbnail | UnsetType = UNSET
+    error_message: str | UnsetType = UNSET
     deleted_at: str | UnsetType = UNSET
 
 
 class Bytes(msgspec.Struct, frozen=True):
-    """What was learnt of an upload's bytes, which are stored by now."""
+    """What was learnt of an upload's bytes, which are stored by now.
+
+    `is_probed` False: nobody has looked into them yet, and their asset is pending until somebody has.
+    """
 
     sha256: str
     size: int
@@ -180,6 +193,12 @@ class Bytes(msgspec.Struct, frozen=True):
     width: int | None
     height: int | None
     frames: int
+    has_thumbnail: bool = False
+    has_preview: bool = False
+    facts: Facts = NO_FACTS
+    generation: Generation | None = None
+    look: int | None = None
+    is_probed: bool = True
 
 
 class Located(msgspec.Struct, frozen=True):
@@ -224,6 +243,9 @@ class FoundAsset(msgspec.Struct, frozen=True):
     copied_at: str | None
     created_at: str
     updated_at: str
+    status: AssetStatus = "success"
+    error_message: str | None = None
     deleted_at: str | None = None
     tags: list[str] = []
     collection_ids: list[str] = []
+    concepts: list[UsedModel] = []

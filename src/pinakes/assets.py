@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from pinakes import collections, data_urls, errors, ids, tags, text
 from pinakes.access import Actor, needs, scopes_of
 from pinakes.asset_types import (
+    NO_FACTS,
     UPLOADED_AS,
     Asset,
     AssetMetadata,
@@ -23,6 +24,7 @@ from pinakes.asset_types import (
     Located,
     RestoreReport,
     SkippedAsset,
+    Thumbnail,
 )
 from pinakes.collections import CollectionIds
 from pinakes.errors import PinakesError
@@ -33,7 +35,9 @@ from pinakes.text import Name, Prose
 
 if TYPE_CHECKING:
     from pinakes.library import Library
+    from pinakes.media import Examined
     from pinakes.store import Tx
+    from pinakes.store.jobs import Job
 
 MOST_DELETED = 100
 MOST_BULK = 200
@@ -83,8 +87,9 @@ class AssetFilter(msgspec.Struct, frozen=True):
 def store_bytes(library: Library, actor: Actor, new: NewAsset) -> Bytes:  # noqa: ARG001 - `needs` looks at the actor
     """The slow half of an upload: decode, examine, make thumbnails, store. Needs no transaction and holds none.
 
-    BAD_REQUEST naming `name` or `image` for anything that cannot be an asset. Bytes whose asset is then not created
-    stay behind unreferenced until they are swept.
+    Pictures are looked into at once; what takes longer is left to `settle`. BAD_REQUEST naming `name` or `image` for
+    anything that cannot be an asset. Bytes whose asset is then not created stay behind unreferenced until they are
+    swept.
     """
     text.check_name("name", new.name)
     data, declared = data_urls.decode("image", new.image)
@@ -94,18 +99,30 @@ def store_bytes(library: Library, actor: Actor, new: NewAsset) -> Bytes:  # noqa
     examined = library.media.examine(data, new.name)
     if declared in _CHECKED_MIME and declared != examined.mime_type:
         raise errors.bad_request("image", f"the data URL says {declared} but the bytes are {examined.mime_type}")
-    sha256 = library.blobs.put(data)
-    for size, thumbnail in examined.thumbnails.items():
-        library.blobs.put_thumbnail(sha256, size, thumbnail)
+    return keep_examined(library, library.blobs.put(data), len(data), examined)
+
+
+def keep_examined(library: Library, sha256: str, size: int, examined: Examined) -> Bytes:
+    """Store the pictures that were made of stored bytes, and say what was learnt of these."""
+    for side, thumbnail in examined.thumbnails.items():
+        library.blobs.put_thumbnail(sha256, side, thumbnail)
+    if examined.preview is not None:
+        library.blobs.put_preview(sha256, examined.preview)
     return Bytes(
         sha256,
-        len(data),
+        size,
         examined.kind,
         examined.mime_type,
         examined.format,
         examined.width,
         examined.height,
         examined.frames,
+        has_thumbnail=bool(examined.thumbnails),
+        has_preview=examined.preview is not None,
+        facts=examined.facts,
+        generation=examined.generation,
+        look=examined.look,
+        is_probed=examined.is_probed,
     )
 
 
@@ -140,12 +157,56 @@ def create(library: Library, actor: Actor, new: NewAsset, stored: Bytes) -> Asse
             copied_at=None,
             created_at=now,
             updated_at=now,
+            status="success" if stored.is_probed else "pending",
             collection_ids=sorted(joined),
         )
         number = tx.assets.insert(actor.owner, row)
         if row.collection_ids:
             collections.add_new_member(tx, actor.owner, "asset", number, row.collection_ids)
+        if not stored.is_probed:
+            tx.jobs.add(actor.owner, "probe", row.id, now)
     return show(library, actor, row)
+
+
+def settle(library: Library, job: Job) -> None:
+    """Look into the bytes of a pending asset and end its being pending, with what was found or with what is wrong.
+
+    For the worker. UNAVAILABLE when that cannot be done now, and the job has to be tried again.
+    """
+    with library.store.read() as tx:
+        row = tx.assets.find_pending(job.owner, job.subject)
+    outcome = None if row is None else _look_into(library, row)
+    now = ids.now()
+    with library.store.write() as tx:
+        tx.jobs.finish(job)
+        if row is None or outcome is None:
+            return
+        if isinstance(outcome, str):
+            tx.assets.fail(job.owner, row.number, outcome, now)
+        else:
+            tx.assets.settle(job.owner, row.number, outcome, now)
+
+
+def give_up(library: Library, job: Job, reason: str) -> None:
+    """End the waiting of an asset that nothing will come of."""
+    with library.store.write() as tx:
+        tx.jobs.finish(job)
+        row = tx.assets.find_pending(job.owner, job.subject)
+        if row is not None:
+            tx.assets.fail(job.owner, row.number, reason, ids.now())
+
+
+def _look_into(library: Library, row: FoundAsset) -> Bytes | str:
+    """What the bytes are, or what is wrong with them."""
+    data = row.bytes
+    try:
+        with library.blobs.local_file(data.sha256) as path:
+            examined = library.media.examine_file("file", path, row.name)
+    except PinakesError as error:
+        if error.code == "UNAVAILABLE":
+            raise
+        return error.message
+    return keep_examined(library, data.sha256, data.size, examined)
 
 
 @needs("assets.read")
@@ -242,8 +303,11 @@ def copy(library: Library, actor: Actor, id: str, target_project_id: str | None 
             created_at=now,
             updated_at=now,
             collection_ids=[],
+            concepts=row.concepts if is_here else [],
         )
         number = tx.assets.insert(target.owner, row)
+        if row.status == "pending":
+            tx.jobs.add(target.owner, "probe", row.id, now)
         tx.tags.add(target.owner, "asset", number, row.tags, now)
     return show(library, target, row)
 
@@ -331,6 +395,10 @@ def _sort_key(row: FoundAsset, filter: AssetFilter) -> Key:
     return (row.created_at if filter.sort_by == "created_at" else row.updated_at, row.id)
 
 
+def _preview(library: Library, actor: Actor, id: str) -> Thumbnail:
+    return Thumbnail(id, library.links.make(actor.origin, asset_path(actor.project_id, id, "preview")))
+
+
 def show(library: Library, actor: Actor, row: FoundAsset) -> Asset:
     """A stored asset as it is sent."""
     data, link = row.bytes, library.links.make
@@ -343,7 +411,7 @@ def show(library: Library, actor: Actor, row: FoundAsset) -> Asset:
         author_id=row.author_id,
         kind=row.kind,
         mime_type=data.mime_type,
-        status="success",
+        status=row.status,
         source=row.type,
         privacy=row.privacy,
         tags=row.tags,
@@ -363,6 +431,8 @@ def show(library: Library, actor: Actor, row: FoundAsset) -> Asset:
             root_parent_id=row.root_id or UNSET,
             model_id=row.model_id or UNSET,
             copied_at=row.copied_at or UNSET,
+            concepts=row.concepts or UNSET,
+            **({} if data.generation is None else msgspec.structs.asdict(data.generation)),
         ),
         properties=AssetProperties(
             size=data.size,
@@ -370,9 +440,12 @@ def show(library: Library, actor: Actor, row: FoundAsset) -> Asset:
             width=width,
             height=height,
             nb_frames=data.frames if data.frames > 1 else UNSET,
+            **({} if data.facts is NO_FACTS else msgspec.structs.asdict(data.facts)),
         ),
         is_hidden=row.is_hidden,
         description=UNSET if row.description is None else row.description,
-        thumbnail=UNSET if width is UNSET else collections.thumbnail_of(library, actor, row.id),
+        thumbnail=collections.thumbnail_of(library, actor, row.id) if data.has_thumbnail else UNSET,
+        preview=_preview(library, actor, row.id) if data.has_preview else UNSET,
+        error_message=UNSET if row.error_message is None else row.error_message,
         deleted_at=row.deleted_at or UNSET,
     )

@@ -1,7 +1,9 @@
 """Bytes by sha256, on obstore. The bytes under a key never change, because the key is made from them.
 
 `blobs/ab/cd/<sha256>` is an uploaded file, `thumbnails/ab/cd/<sha256>-<size>.webp` a picture of it that fits in a
-square of <size> pixels. While obstore writes a local file it is `<name>#<n>`, and stays so when the process is killed.
+square of <size> pixels, `thumbnails/ab/cd/<sha256>-preview.webp` a short animation of what moves. `uploads/…` holds the
+parts of files that are still on their way (`pinakes.parts`). While obstore writes a local file it is `<name>#<n>`, and
+stays so when the process is killed.
 """
 
 import hashlib
@@ -11,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -26,8 +29,12 @@ CHUNK = 256 * 1024
 REFRESH_AFTER_MS = 12 * 3600 * 1000
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_KEY = re.compile(r"(?:blobs/..|thumbnails/..)/../(?P<sha256>[0-9a-f]{64})(?:-(?P<size>[1-9][0-9]{0,4})\.webp)?")
-_UNFINISHED = re.compile(r"[0-9a-f]{64}(-[1-9][0-9]*\.webp)?#[0-9]+|ready-[0-9]+-[0-9]+(#[0-9]+)?")
+_KEY = re.compile(
+    r"(?:blobs/..|thumbnails/..)/../(?P<sha256>[0-9a-f]{64})(?:-(?P<size>[1-9][0-9]{0,4}|preview)\.webp)?"
+)
+_UNFINISHED = re.compile(
+    r"[0-9a-f]{64}(-([1-9][0-9]*|preview)\.webp)?#[0-9]+|ready-[0-9]+-[0-9]+(#[0-9]+)?|part-[0-9a-f]+(#[0-9]+)?"
+)
 
 
 class BlobInfo(msgspec.Struct, frozen=True):
@@ -55,6 +62,10 @@ def thumbnail_key(sha256: str, size: int) -> str:
     return f"{blob_key(sha256).replace('blobs', 'thumbnails', 1)}-{size:d}.webp"
 
 
+def preview_key(sha256: str) -> str:
+    return f"{blob_key(sha256).replace('blobs', 'thumbnails', 1)}-preview.webp"
+
+
 def open_blobs(url: str) -> "Blobs":
     """`file:///absolute/folder` (created when missing) or `memory://` (gone with the process)."""
     parts = urlsplit(url)
@@ -62,7 +73,7 @@ def open_blobs(url: str) -> "Blobs":
         return Blobs(MemoryStore(), None)
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
         folder = Path(unquote(parts.path))
-        with _store_errors():
+        with store_errors():
             new = [path for path in (folder, *folder.parents) if not path.exists()]
             folder.mkdir(parents=True, exist_ok=True)
             for path in new:
@@ -80,8 +91,8 @@ class Blobs:
     """Safe to use from many threads. Every method raises UNAVAILABLE when the store does not answer."""
 
     def __init__(self, store: LocalStore | MemoryStore, folder: Path | None) -> None:
-        self._store = store
-        self._folder = folder
+        self.store = store
+        self.folder = folder
         self._synced: set[Path] = set()  # folders whose own name is known to be on disk
 
     def put(self, data: bytes) -> str:
@@ -90,25 +101,31 @@ class Blobs:
         key = blob_key(sha256)
         info = self._info(key)
         if info and info.size == len(data) and ids.now_ms() - info.modified_at_ms < REFRESH_AFTER_MS:
-            self._sync(key)  # whoever wrote it may not have come to this yet
+            self.sync(key)  # whoever wrote it may not have come to this yet
         else:
             self.write(key, data)
         return sha256
 
     def put_thumbnail(self, sha256: str, size: int, data: bytes) -> None:
         """Keep a thumbnail; one that is there already is left as it is, on disk for certain when this returns."""
-        key = thumbnail_key(sha256, size)
+        self._keep(thumbnail_key(sha256, size), data)
+
+    def put_preview(self, sha256: str, data: bytes) -> None:
+        """Keep a preview, as `put_thumbnail` does."""
+        self._keep(preview_key(sha256), data)
+
+    def _keep(self, key: str, data: bytes) -> None:
         if self.size(key):
-            self._sync(key)
+            self.sync(key)
         else:
             self.write(key, data)
 
     def write(self, key: str, data: bytes) -> None:
         """Atomic: another reader sees the old bytes or the new ones. Durable when it returns."""
         _check(key)
-        with _store_errors():
-            self._store.put(key, data, use_multipart=False)
-        self._sync(key)
+        with store_errors():
+            self.store.put(key, data, use_multipart=False)
+        self.sync(key)
 
     def size(self, key: str) -> int | None:
         """Bytes under the key; None when there are none."""
@@ -122,6 +139,9 @@ class Blobs:
     def has_thumbnail(self, sha256: str, size: int) -> bool:
         return self.size(thumbnail_key(sha256, size)) is not None
 
+    def has_preview(self, sha256: str) -> bool:
+        return self.size(preview_key(sha256)) is not None
+
     def require(self, sha256: str) -> None:
         """UNAVAILABLE, to be tried again, when the bytes are not there."""
         if self.size(blob_key(sha256)) is None:
@@ -130,8 +150,23 @@ class Blobs:
     def read(self, key: str) -> bytes:
         """All bytes at once; raises NOT_FOUND. Use `stream` for files of unknown size."""
         _check(key)
-        with _store_errors():
-            return bytes(self._store.get(key).bytes())
+        with store_errors():
+            return bytes(self.store.get(key).bytes())
+
+    @contextmanager
+    def local_file(self, sha256: str) -> Iterator[Path]:
+        """A blob as a file that others may only read; raises NOT_FOUND. What is not a file yet is copied into one."""
+        key = blob_key(sha256)
+        if self.folder:
+            if not (path := self.folder / key).is_file():
+                raise _missing()
+            yield path
+            return
+        with NamedTemporaryFile(prefix="pinakes-") as copy:
+            for chunk in self.stream(key, 0, self.size(key) or 0):
+                copy.write(chunk)
+            copy.flush()
+            yield Path(copy.name)
 
     def stream(self, key: str, start: int, end: int) -> Iterator[bytes]:
         """Bytes [start, end) in chunks; raises NOT_FOUND before the first chunk is asked for."""
@@ -163,16 +198,16 @@ class Blobs:
 
         obstore lists none of it. In memory there is none.
         """
-        if self._folder:
-            for folder, _, names in os.walk(self._folder):
+        if self.folder:
+            for folder, _, names in os.walk(self.folder):
                 paths = [Path(folder, name) for name in names if _UNFINISHED.fullmatch(name)]
-                yield [found for path in paths if (found := _look(path, self._folder))]
+                yield [found for path in paths if (found := _look(path, self.folder))]
 
     def delete_unfinished(self, unfinished: Unfinished) -> None:
         """Remove what a killed process left. Whoever is still writing it fails."""
-        if self._folder:
-            with _store_errors():
-                (self._folder / unfinished.path).unlink(missing_ok=True)
+        if self.folder:
+            with store_errors():
+                (self.folder / unfinished.path).unlink(missing_ok=True)
 
     def verify(self, sha256: str) -> bool:
         """Whether the stored bytes still have this hash. Reads them all; raises NOT_FOUND."""
@@ -185,18 +220,18 @@ class Blobs:
     def ready(self) -> None:
         """Raise UNAVAILABLE unless bytes can be written now. Writes and removes an empty file."""
         # obstore would create a missing folder; one that vanished is more likely a disk that is not mounted.
-        if self._folder and not self._folder.is_dir():
+        if self.folder and not self.folder.is_dir():
             raise PinakesError("UNAVAILABLE", "The blob folder is missing: mount its disk or create it.")
         name = f"ready-{os.getpid()}-{threading.get_ident()}"
-        with _store_errors():
-            self._store.put(name, b"", use_multipart=False)
+        with store_errors():
+            self.store.put(name, b"", use_multipart=False)
         self._delete(name)
 
     def _info(self, key: str) -> BlobInfo | None:
         sha256 = _check(key)
         try:
-            with _store_errors():
-                meta = self._store.head(key)
+            with store_errors():
+                meta = self.store.head(key)
         except PinakesError as error:
             if error.code != "NOT_FOUND":
                 raise
@@ -212,14 +247,14 @@ class Blobs:
     def _chunks(self, key: str, start: int, end: int) -> Iterator[bytes]:
         # obstore's own stream of a local file reads 8 KiB at a time, 9 times slower; one of memory is a single chunk.
         for at in range(start, end, CHUNK):
-            with _store_errors():
-                chunk = bytes(self._store.get_range(key, start=at, end=min(at + CHUNK, end)))
+            with store_errors():
+                chunk = bytes(self.store.get_range(key, start=at, end=min(at + CHUNK, end)))
             yield chunk
 
     def _list(self, prefix: str) -> Iterator[tuple[str, int, int]]:
-        pages = iter(self._store.list(prefix, chunk_size=1000))
+        pages = iter(self.store.list(prefix, chunk_size=1000))
         while True:
-            with _store_errors():
+            with store_errors():
                 page = next(pages, None)
             if page is None:
                 return
@@ -228,21 +263,21 @@ class Blobs:
 
     def _delete(self, path: str) -> None:
         try:
-            with _store_errors():
-                self._store.delete(path)
+            with store_errors():
+                self.store.delete(path)
         except PinakesError as error:
             if error.code != "NOT_FOUND":
                 raise
 
-    def _sync(self, key: str) -> None:
+    def sync(self, key: str) -> None:
         """obstore renames a finished file into place but does not fsync: after a power cut it could be empty or gone.
 
         The file, its name in its folder, and the name of every folder on the way have to reach the disk.
         """
-        if self._folder is None:
+        if self.folder is None:
             return
-        with _store_errors():
-            path = self._folder / key
+        with store_errors():
+            path = self.folder / key
             _fsync(path, os.O_RDONLY)
             _sync_folder(path.parent)
             for folder in path.parents[:3]:
@@ -265,12 +300,14 @@ def _sha256_of(key: str) -> str | None:
     if match is None:
         return None
     sha256, size = match["sha256"], match["size"]
+    if size == "preview":
+        return sha256 if key == preview_key(sha256) else None
     return sha256 if key == (thumbnail_key(sha256, int(size)) if size else blob_key(sha256)) else None
 
 
 def _look(path: Path, folder: Path) -> Unfinished | None:
     """None when it was finished or removed meanwhile."""
-    with _store_errors():
+    with store_errors():
         try:
             found = path.stat()
         except FileNotFoundError:
@@ -295,7 +332,7 @@ def _missing() -> PinakesError:
 
 
 @contextmanager
-def _store_errors() -> Iterator[None]:
+def store_errors() -> Iterator[None]:
     """Turn the store's errors into ours; the cause keeps the path and the system's words for the log."""
     try:
         yield

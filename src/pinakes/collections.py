@@ -256,7 +256,7 @@ def require_picture(tx: Tx, owner: int, asset_id: str) -> None:
     asset = tx.assets.find(owner, asset_id)
     if asset is None:
         raise missing_error("asset", [asset_id], "thumbnail")
-    if asset.bytes.width is None:
+    if not asset.bytes.has_thumbnail:
         raise errors.bad_request("thumbnail", f"{asset_id!r} is {asset.bytes.mime_type} and has no picture to show")
 
 

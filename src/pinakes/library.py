@@ -1,6 +1,7 @@
 """A library: everything a verb needs, and the only place where the parts are put together."""
 
 import secrets
+import threading
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ from pinakes.errors import PinakesError
 from pinakes.links import Links
 from pinakes.media import Media
 from pinakes.page import Tokens
+from pinakes.parts import Parts
 from pinakes.store import Store
 from pinakes.store.sqlite import SqliteStore, create_or_upgrade, is_created
 
@@ -24,9 +26,12 @@ class Library(msgspec.Struct, frozen=True):
     config: Config
     store: Store
     blobs: Blobs
+    parts: Parts
     media: Media
     links: Links
     tokens: Tokens
+    work: threading.Event
+    """Set when there may be background work to do; the worker need not look for some for so long then."""
 
     def trash_cutoff(self) -> str:
         """What was deleted at or before this time is gone for good."""
@@ -66,7 +71,8 @@ def open_library(config: Config, *, create: bool = True) -> Library:
     )
     secret = _secret(store)
     links = Links(secret, config.link_lifetime_s)
-    return Library(config, store, open_blobs(config.blobs_url), media, links, Tokens(secret))
+    blobs = open_blobs(config.blobs_url)
+    return Library(config, store, blobs, Parts(blobs), media, links, Tokens(secret), threading.Event())
 
 
 def upgrade(config: Config) -> list[str]:

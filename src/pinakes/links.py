@@ -42,5 +42,5 @@ def expiry_of(link: str) -> str:
 
 
 def asset_path(project_id: str, asset_id: str, variant: str) -> str:
-    """Where an asset's bytes are served: `variant` is `original` or `thumbnail`. Ids of ours need no quoting."""
+    """Where an asset's bytes are served: `variant` is `original`, `thumbnail` or `preview`. Our ids need no quoting."""
     return f"/files/{project_id}/{asset_id}/{variant}"

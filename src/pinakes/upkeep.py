@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pinakes.blobs import BlobInfo, Blobs, Unfinished
     from pinakes.library import Library
     from pinakes.store import Store, Tx
-    from pinakes.store.upkeep import Reference, TrashNoun, Use
+    from pinakes.store.upkeep import Newest, Reference, TrashNoun, Use
 
 Progress = Callable[[int, int], None]
 Rest = Callable[[float], bool]
@@ -114,8 +114,11 @@ def problems(blobs: Blobs, reference: Reference, is_quick: bool) -> dict[str, st
     found = {}
     if not reference.least_size == info.size == reference.most_size:
         found["blob-size"] = f"{info.size} bytes are stored, the asset states {reference.most_size}"
-    if reference.is_picture and (absent := [size for size in THUMBNAIL_SIZES if not blobs.has_thumbnail(sha256, size)]):
+    wanted = THUMBNAIL_SIZES if reference.has_thumbnail else ()
+    if absent := [size for size in wanted if not blobs.has_thumbnail(sha256, size)]:
         found["thumbnail-file-missing"] = f"thumbnails are missing: {', '.join(map(str, absent))}"
+    if reference.has_preview and not blobs.has_preview(sha256):
+        found["preview-file-missing"] = "the preview is missing"
     if not is_quick and not _has_hash(blobs, sha256):
         found["blob-hash"] = "the bytes were changed: they no longer have this hash"
     return found
@@ -227,7 +230,7 @@ def _sweep_blobs(library: Library, pause: Rest) -> Iterator[int]:
     with library.store.survey() as survey:
         with survey.upkeep.snapshot():
             survey.upkeep.gather()
-            newest = survey.upkeep.newest_asset()
+            newest = survey.upkeep.newest()
         for orphans in _old_orphans(survey, _until_told(library.blobs.all(), pause)):
             for batch in _batches(orphans, _BLOBS_A_LOOK):
                 begun = time.monotonic()
@@ -245,7 +248,7 @@ def _sweep_unfinished(library: Library, pause: Rest) -> Iterator[int]:
             yield file.size
 
 
-def _delete_orphans(library: Library, orphans: list[BlobInfo], newest: int) -> list[int] | None:
+def _delete_orphans(library: Library, orphans: list[BlobInfo], newest: Newest) -> list[int] | None:
     """None when a backup holds the blobs. Inside a transaction, so that nobody refers to them between look and act."""
     with library.store.write() as tx:
         if tx.upkeep.setting(HELD_UNTIL, "") > ids.now():

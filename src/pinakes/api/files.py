@@ -1,4 +1,4 @@
-"""Bytes behind signed links: `/files/{project}/{asset}/original|thumbnail`.
+"""Bytes behind signed links: `/files/{project}/{asset}/original|thumbnail|preview`.
 
 What was uploaded is hostile. It is served with the type it was found to have, never sniffed, and in a sandbox without
 scripts; what a browser could run as a page is only ever downloaded.
@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl, quote
 
 from pinakes import assets
 from pinakes.api.http import Headers, Send, is_known
-from pinakes.blobs import blob_key, thumbnail_key
+from pinakes.asset_types import Located
+from pinakes.blobs import blob_key, preview_key, thumbnail_key
 from pinakes.errors import PinakesError
 from pinakes.library import Library
 from pinakes.media import THUMBNAIL_SIZES
@@ -51,14 +52,19 @@ def find(library: Library, path: str, params: list[str], query: bytes) -> File:
     if params[2] == "original":
         etag = f'"{stored.sha256}"'.encode()
         return File(blob_key(stored.sha256), stored.size, stored.mime_type, stored.name, etag)
+    if params[2] == "preview":
+        return _picture(library, stored, preview_key(stored.sha256), "preview")
     size = asked.get("size", str(assets.THUMBNAIL_SIZE))
     if params[2] != "thumbnail" or size not in map(str, THUMBNAIL_SIZES):
         raise PinakesError("NOT_FOUND", f"There is no such file; thumbnails have the sizes {THUMBNAIL_SIZES}.")
-    key = thumbnail_key(stored.sha256, int(size))
+    return _picture(library, stored, thumbnail_key(stored.sha256, int(size)), size)
+
+
+def _picture(library: Library, stored: Located, key: str, which: str) -> File:
     length = library.blobs.size(key)
     if length is None:
-        raise PinakesError("NOT_FOUND", "This asset has no thumbnail.")
-    etag = f'"{stored.sha256}-{size}"'.encode()
+        raise PinakesError("NOT_FOUND", f"This asset has no {'preview' if which == 'preview' else 'thumbnail'}.")
+    etag = f'"{stored.sha256}-{which}"'.encode()
     return File(key, length, "image/webp", f"{stored.name}.webp", etag)
 
 

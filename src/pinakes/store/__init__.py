@@ -12,6 +12,7 @@ from pinakes.store.access import AccessSql
 from pinakes.store.assets import AssetSql
 from pinakes.store.collections import CollectionSql
 from pinakes.store.dialect import Driver
+from pinakes.store.jobs import JobSql
 from pinakes.store.members import MemberSql
 from pinakes.store.mlmodels import ModelSql
 from pinakes.store.projects import ProjectSql
@@ -34,6 +35,7 @@ class Tx:
         self.assets = AssetSql(driver)
         self.models = ModelSql(driver)
         self.tags = TagSql(driver)
+        self.jobs = JobSql(driver)
         self.upkeep = UpkeepSql(driver)
 
 

@@ -1,6 +1,8 @@
 """SQL of assets."""
 
-from pinakes.asset_types import Bytes, FoundAsset, Located
+import msgspec
+
+from pinakes.asset_types import NO_FACTS, Bytes, Facts, FoundAsset, Generation, Located, UsedModel
 from pinakes.assets import AssetFilter
 from pinakes.page import Key
 from pinakes.store import pages
@@ -8,7 +10,8 @@ from pinakes.store.dialect import IDS, Driver, Row, id_list, names_of
 
 _STORED = (
     "id, name, description, kind, type, sha256, size, mime_type, format, width, height, frames, is_hidden, privacy,"
-    " author_id, parent_id, root_id, model_id, copied_at, created_at, updated_at"
+    " author_id, parent_id, root_id, model_id, copied_at, created_at, updated_at, status, error_message,"
+    " has_thumbnail, has_preview, facts, generation, look"
 )
 
 # Tags and collections come with the row, so that a page is one statement whatever its size.
@@ -17,8 +20,17 @@ _COLUMNS = f"""
     (SELECT json_group_array(t.name) FROM asset_tag t WHERE t.owner = x.owner AND t.asset = x.number),
     (SELECT json_group_array(c.id) FROM collection_asset m
      JOIN collection c ON c.owner = m.owner AND c.number = m.collection AND c.deleted_at IS NULL
-     WHERE m.owner = x.owner AND m.asset = x.number)
+     WHERE m.owner = x.owner AND m.asset = x.number),
+    CASE WHEN x.generation IS NOT NULL THEN (
+        SELECT json_group_array(json_object('modelId', m.id, 'scale', coalesce(u.weight, 1.0)))
+        FROM asset_ingredient u JOIN model m ON m.owner = u.owner AND m.number = u.model AND m.deleted_at IS NULL
+        WHERE u.owner = x.owner AND u.asset = x.number AND u.role = 'lora') END
 """
+
+_encode = msgspec.json.Encoder().encode
+_decode_facts = msgspec.json.Decoder(Facts).decode
+_decode_generation = msgspec.json.Decoder(Generation).decode
+_decode_concepts = msgspec.json.Decoder(list[UsedModel]).decode
 
 
 class AssetSql:
@@ -62,7 +74,7 @@ class AssetSql:
         """Store a new asset; its number."""
         data = row.bytes
         rows = self._query(
-            f"INSERT INTO asset (owner, {_STORED}) VALUES ({', '.join('?' * 22)}) RETURNING number",
+            f"INSERT INTO asset (owner, {_STORED}) VALUES ({', '.join('?' * 29)}) RETURNING number",
             (
                 owner,
                 row.id,
@@ -86,9 +98,33 @@ class AssetSql:
                 row.copied_at,
                 row.created_at,
                 row.updated_at,
+                row.status,
+                row.error_message,
+                *_found(data),
             ),
         )
         return int(rows[0][0])
+
+    def settle(self, owner: int, number: int, data: Bytes, now: str) -> None:
+        """Store what looking into the bytes of a pending asset has found."""
+        self._change(
+            "UPDATE asset SET status = 'success', width = ?, height = ?, frames = ?, has_thumbnail = ?,"
+            " has_preview = ?, facts = ?, generation = ?, look = ?, updated_at = ? WHERE owner = ? AND number = ?",
+            (data.width, data.height, data.frames, *_found(data), now, owner, number),
+        )
+
+    def fail(self, owner: int, number: int, message: str, now: str) -> None:
+        """Store why nothing came of looking into the bytes of a pending asset."""
+        self._change(
+            "UPDATE asset SET status = 'error', error_message = ?, updated_at = ? WHERE owner = ? AND number = ?",
+            (message, now, owner, number),
+        )
+
+    def find_pending(self, owner: int, id: str) -> FoundAsset | None:
+        """An asset that waits to be looked into, in the trash or not."""
+        sql = f"SELECT {_COLUMNS} FROM asset x WHERE x.owner = ? AND x.id = ? AND x.status = 'pending'"
+        rows = self._query(sql, (owner, id))
+        return _row(rows[0]) if rows else None
 
     def update(self, owner: int, row: FoundAsset) -> None:
         """Store what may change of an asset."""
@@ -121,9 +157,39 @@ class AssetSql:
 
 
 def _row(row: Row) -> FoundAsset:
-    data = Bytes(row[6], row[7], row[4], row[8], row[9], row[10], row[11], row[12])
-    lists = (names_of(row[23]), names_of(row[24]))
-    return FoundAsset(*(*row[:6], data, bool(row[13]), *row[14:23], *lists))
+    facts = _decode_facts(row[26]) if row[26] else NO_FACTS
+    generation = _decode_generation(row[27]) if row[27] else None
+    data = Bytes(
+        sha256=row[6],
+        size=row[7],
+        kind=row[4],
+        mime_type=row[8],
+        format=row[9],
+        width=row[10],
+        height=row[11],
+        frames=row[12],
+        has_thumbnail=bool(row[24]),
+        has_preview=bool(row[25]),
+        facts=facts,
+        generation=generation,
+        look=row[28],
+        is_probed=row[22] != "pending",
+    )
+    concepts = _decode_concepts(row[32]) if row[32] else []
+    lists = (names_of(row[30]), names_of(row[31]), concepts)
+    return FoundAsset(*(*row[:6], data, bool(row[13]), *row[14:24], row[29], *lists))
+
+
+def _found(data: Bytes) -> tuple[str | int | None, ...]:
+    """The last columns of `_STORED`."""
+    facts = _encode(data.facts).decode()
+    return (
+        data.has_thumbnail,
+        data.has_preview,
+        None if facts == "{}" else facts,
+        None if data.generation is None else _encode(data.generation).decode(),
+        data.look,
+    )
 
 
 def _conditions(filter: AssetFilter) -> list[pages.Condition]:

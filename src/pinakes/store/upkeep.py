@@ -35,20 +35,30 @@ _DEPENDENTS: dict[TrashNoun, tuple[tuple[str, str], ...]] = {
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """Bytes that assets refer to: the sizes they state (the same, if all is well), and whether any is a picture."""
+    """Bytes that assets and models refer to: the sizes they state (the same, if all is well), and whether any asset
+    has thumbnails, or a preview, of them.
+    """
 
     sha256: str
     least_size: int
     most_size: int
-    is_picture: int
+    has_thumbnail: int
+    has_preview: int
 
 
 class Use(msgspec.Struct, frozen=True):
-    """Who refers to bytes: the oldest such asset, and how many there are."""
+    """Who refers to bytes: the oldest such asset or model, and how many there are."""
 
     project_id: str
     asset_id: str
     count: int
+
+
+class Newest(msgspec.Struct, frozen=True):
+    """The numbers of the asset and of the model that were stored last."""
+
+    asset: int
+    model: int
 
 
 class Purge(msgspec.Struct, frozen=True):
@@ -101,14 +111,16 @@ class UpkeepSql:
         return [row for statement in CONTRADICTIONS for row in self._query(statement)]
 
     def gather(self) -> int:
-        """For `Store.survey`: note in a temporary table which bytes assets refer to, trash included; how many."""
+        """For `Store.survey`: note in a temporary table which bytes are referred to, trash included; how many."""
         self._change(
-            "CREATE TEMP TABLE reference (sha256 TEXT PRIMARY KEY, least INTEGER, most INTEGER, is_picture INTEGER)"
-            " WITHOUT ROWID"
+            "CREATE TEMP TABLE reference (sha256 TEXT PRIMARY KEY, least INTEGER, most INTEGER,"
+            " has_thumbnail INTEGER, has_preview INTEGER) WITHOUT ROWID"
         )
         return self._change(
-            "INSERT INTO reference SELECT sha256, min(size), max(size), max(width IS NOT NULL)"
-            " FROM asset GROUP BY sha256 ORDER BY sha256"
+            "INSERT INTO reference SELECT sha256, min(size), max(size), max(has_thumbnail), max(has_preview) FROM ("
+            " SELECT sha256, size, has_thumbnail, has_preview FROM asset"
+            " UNION ALL SELECT sha256, size, 0, 0 FROM model WHERE sha256 IS NOT NULL"
+            ") GROUP BY sha256 ORDER BY sha256"
         )
 
     def references(self, after: str, limit: int) -> list[Reference]:
@@ -124,18 +136,23 @@ class UpkeepSql:
         return [row[0] for row in rows]
 
     def users(self, hashes: list[str]) -> dict[str, Use]:
-        """Who refers to bytes now. Reads every asset, because nothing else needs an index on the hash: ask rarely."""
-        rows = self._query(_USERS, (id_list(hashes),)) if hashes else []
+        """Who refers to bytes now. Reads every row, because nothing else needs an index on the hash: ask rarely."""
+        rows = self._query(_USERS, (id_list(hashes), id_list(hashes))) if hashes else []
         return {row[0]: Use(*row[1:]) for row in rows}
 
-    def newest_asset(self) -> int:
-        """The number of the asset that was stored last."""
-        return int(self._query("SELECT coalesce(max(number), 0) FROM asset")[0][0])
+    def newest(self) -> Newest:
+        """What was stored last."""
+        sql = "SELECT coalesce((SELECT max(number) FROM asset), 0), coalesce((SELECT max(number) FROM model), 0)"
+        return Newest(*self._query(sql)[0])
 
-    def referenced_since(self, newest: int, hashes: list[str]) -> set[str]:
-        """Those of the hashes that assets stored after `newest` refer to."""
-        sql = f"SELECT sha256 FROM asset WHERE number > ? AND sha256 IN {IDS}"
-        return {row[0] for row in self._query(sql, (newest, id_list(hashes)))}
+    def referenced_since(self, newest: Newest, hashes: list[str]) -> set[str]:
+        """Those of the hashes that assets and models stored after `newest` refer to."""
+        sql = (
+            f"SELECT sha256 FROM asset WHERE number > ? AND sha256 IN {IDS}"
+            f" UNION SELECT sha256 FROM model WHERE number > ? AND sha256 IN {IDS}"
+        )
+        wanted = id_list(hashes)
+        return {row[0] for row in self._query(sql, (newest.asset, wanted, newest.model, wanted))}
 
     def owners_of_expired(self, noun: TrashNoun, cutoff: str) -> list[int]:
         """Whose trash holds something that was deleted at or before `cutoff`."""
@@ -184,9 +201,12 @@ class UpkeepSql:
 _HOLDERS = ("collection", "model")
 
 _USERS = f"""
-SELECT a.sha256, coalesce(p.id, ''), min(a.id), count(*)
-FROM asset a LEFT JOIN project p ON p.number = a.owner
-WHERE a.sha256 IN {IDS} GROUP BY a.sha256
+SELECT u.sha256, coalesce(p.id, ''), min(u.id), count(*)
+FROM (
+    SELECT sha256, owner, id FROM asset WHERE sha256 IN {IDS}
+    UNION ALL SELECT sha256, owner, id FROM model WHERE sha256 IN {IDS}
+) u LEFT JOIN project p ON p.number = u.owner
+GROUP BY u.sha256
 """
 
 # Takes pairs of a collection and a member that has left it.

@@ -21,7 +21,7 @@ import msgspec
 
 from pinakes import __version__, ids, upkeep
 from pinakes.asset_types import THUMBNAIL_SIZES
-from pinakes.blobs import CHUNK, Blobs, blob_key, thumbnail_key
+from pinakes.blobs import CHUNK, Blobs, blob_key, preview_key, thumbnail_key
 from pinakes.errors import PinakesError, bad_request
 from pinakes.store.sqlite import SqliteStore
 from pinakes.upkeep import Progress
@@ -147,8 +147,9 @@ def _references(library: Library, copy: Path) -> Iterator[tuple[int, int, Refere
 
 def _add_thumbnails(archive: tarfile.TarFile, blobs: Blobs, reference: Reference) -> int:
     added = 0
-    for size in THUMBNAIL_SIZES if reference.is_picture else ():
-        key = thumbnail_key(reference.sha256, size)
+    keys = [thumbnail_key(reference.sha256, size) for size in THUMBNAIL_SIZES] if reference.has_thumbnail else []
+    keys += [preview_key(reference.sha256)] if reference.has_preview else []
+    for key in keys:
         if (data := _read(blobs, key)) is not None:
             _add(archive, key, data, hashlib.sha256(data).hexdigest())
             added += 1

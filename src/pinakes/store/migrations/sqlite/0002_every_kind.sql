@@ -77,8 +77,8 @@ CREATE TABLE download (
 
 CREATE INDEX download_age ON download (created_at);
 
--- Which models an asset was made with. What its file says (`asset_use`) and what models are known by (`model_key`) meet
--- in keys, hashes and names; whoever comes later finds the other, and the pair is noted in `asset_model`.
+-- Which models an asset was made with. What its file says (`asset_use`) and what models are known by (`model_alias`) meet
+-- in keys, hashes and names; whoever comes later finds the other, and the pair is noted in `asset_ingredient`.
 CREATE TABLE asset_use (
     owner  INTEGER NOT NULL,
     asset  INTEGER NOT NULL,
@@ -90,16 +90,16 @@ CREATE TABLE asset_use (
 
 CREATE INDEX use_asset ON asset_use (owner, key, asset);
 
-CREATE TABLE model_key (
+CREATE TABLE model_alias (
     owner INTEGER NOT NULL,
     model INTEGER NOT NULL,
     key   TEXT NOT NULL,
     PRIMARY KEY (owner, model, key)
 ) WITHOUT ROWID;
 
-CREATE INDEX key_model ON model_key (owner, key, model);
+CREATE INDEX alias_model ON model_alias (owner, key, model);
 
-CREATE TABLE asset_model (
+CREATE TABLE asset_ingredient (
     owner  INTEGER NOT NULL,
     model  INTEGER NOT NULL,
     asset  INTEGER NOT NULL,
@@ -108,14 +108,14 @@ CREATE TABLE asset_model (
     PRIMARY KEY (owner, model, asset)
 ) WITHOUT ROWID;
 
-CREATE INDEX model_of_asset ON asset_model (owner, asset, model);
+CREATE INDEX model_of_asset ON asset_ingredient (owner, asset, model);
 
-INSERT INTO asset_model (owner, model, asset, role)
+INSERT INTO asset_ingredient (owner, model, asset, role)
 SELECT a.owner, m.number, a.number, 'checkpoint'
 FROM asset a JOIN model m ON m.owner = a.owner AND m.id = a.model_id
 WHERE a.model_id IS NOT NULL;
 
-INSERT INTO model_key (owner, model, key)
+INSERT INTO model_alias (owner, model, key)
 SELECT owner, number, 'name:' || lower(name) FROM model WHERE name IS NOT NULL;
 
 -- Look-alikes: `band` is a sixteenth of the hash's range of bits and where it stood, 4 rows for each picture. Hashes that

@@ -1,0 +1,153 @@
+"""Parts of files that are on their way: `uploads/<upload>/<number>-<sha256>`, until they are joined to a blob.
+
+A part that is being written is `part-<hex>` and no part yet. Nothing here is in memory for longer than a chunk.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterator
+
+import msgspec
+import obstore
+
+from pinakes.blobs import CHUNK, Blobs, blob_key, store_errors
+from pinakes.errors import PinakesError
+
+_BUFFER = 1 << 20
+_READ = 4 * CHUNK
+
+
+class StoredPart(msgspec.Struct, frozen=True):
+    """A part that is there; `size` in bytes."""
+
+    number: int
+    size: int
+    sha256: str
+
+
+class PartWriter:
+    """One part on its way in. What is not finished leaves nothing behind once it is let go of."""
+
+    def __init__(self, blobs: Blobs, upload_id: str, number: int) -> None:
+        self._blobs = blobs
+        self._upload_id = upload_id
+        self._number = number
+        self._key = f"uploads/{upload_id}/part-{secrets.token_hex(8)}"
+        self._digest = hashlib.sha256()
+        self._size = 0
+        with store_errors():
+            self._file = obstore.open_writer(blobs.store, self._key, buffer_size=_BUFFER, max_concurrency=1)
+
+    def write(self, chunk: bytes) -> None:
+        """More of it. UNAVAILABLE when the store does not take it."""
+        self._digest.update(chunk)
+        self._size += len(chunk)
+        with store_errors():
+            self._file.write(chunk)
+
+    def finish(self) -> StoredPart:
+        """The part as it is kept, durable when this returns."""
+        part = StoredPart(self._number, self._size, self._digest.hexdigest())
+        key = _key(self._upload_id, part)
+        with store_errors():
+            self._file.close()
+            self._blobs.store.rename(self._key, key)
+        self._blobs.sync(key)
+        return part
+
+
+class Parts:
+    """The parts beside the blobs they become. Every method raises UNAVAILABLE when the store does not answer."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+
+    def begin(self, upload_id: str, number: int) -> PartWriter:
+        return PartWriter(self._blobs, upload_id, number)
+
+    def join(self, upload_id: str, parts: list[StoredPart], look: Callable[[bytes], None] | None = None) -> str:
+        """Make a blob of the parts, in this order, and return its hash; `look` is shown every chunk of it.
+
+        It may be repeated after it was interrupted at any moment. BAD_REQUEST when a part is missing or was cut.
+        """
+        if len(parts) == 1:
+            return self._move(upload_id, parts[0], look)
+        whole, digest = f"uploads/{upload_id}/part-{secrets.token_hex(8)}", hashlib.sha256()
+        with store_errors():
+            file = obstore.open_writer(self._blobs.store, whole, buffer_size=_BUFFER, max_concurrency=1)
+        for chunk in self._chunks(upload_id, parts):
+            digest.update(chunk)
+            if look:
+                look(chunk)
+            with store_errors():
+                file.write(chunk)
+        sha256 = digest.hexdigest()
+        with store_errors():
+            file.close()
+            self._blobs.store.rename(whole, blob_key(sha256))
+        self._blobs.sync(blob_key(sha256))
+        return sha256
+
+    def _move(self, upload_id: str, part: StoredPart, look: Callable[[bytes], None] | None) -> str:
+        """A single part is the blob: it only gets its name, unless an interrupted try has given it that."""
+        source, target = _key(upload_id, part), blob_key(part.sha256)
+        if look:
+            is_here = self._size(source) is not None
+            for chunk in self._read(source if is_here else target, part):
+                look(chunk)
+        if self._size(source) is not None:
+            with store_errors():
+                self._blobs.store.rename(source, target)
+            self._blobs.sync(target)
+        elif self._size(target) is None:
+            raise _lost(part)
+        return part.sha256
+
+    def delete(self, upload_id: str) -> None:
+        """Remove what is left of an upload's parts."""
+        prefix = f"uploads/{upload_id}"
+        with store_errors():
+            paths = [meta["path"] for page in self._blobs.store.list(prefix) for meta in page]
+            for path in paths:
+                self._blobs.store.delete(path)
+        if self._blobs.folder and (folder := self._blobs.folder / prefix).is_dir():
+            with store_errors():
+                if not any(folder.iterdir()):  # somebody may be sending a part that comes too late
+                    folder.rmdir()
+
+    def uploads(self) -> set[str]:
+        """The ids of uploads that have parts here."""
+        with store_errors():
+            found = self._blobs.store.list_with_delimiter("uploads")["common_prefixes"]
+        return {path.rpartition("/")[2] for path in found}
+
+    def _chunks(self, upload_id: str, parts: list[StoredPart]) -> Iterator[bytes]:
+        for part in parts:
+            yield from self._read(_key(upload_id, part), part)
+
+    def _read(self, key: str, part: StoredPart) -> Iterator[bytes]:
+        if self._size(key) != part.size:
+            raise _lost(part)
+        for at in range(0, part.size, _READ):
+            with store_errors():
+                chunk = bytes(self._blobs.store.get_range(key, start=at, end=min(at + _READ, part.size)))
+            yield chunk
+
+    def _size(self, key: str) -> int | None:
+        try:
+            with store_errors():
+                return int(self._blobs.store.head(key)["size"])
+        except PinakesError as error:
+            if error.code != "NOT_FOUND":
+                raise
+            return None
+
+
+def _key(upload_id: str, part: StoredPart) -> str:
+    return f"uploads/{upload_id}/{part.number}-{part.sha256}"
+
+
+def _lost(part: StoredPart) -> PinakesError:
+    return PinakesError(
+        "BAD_REQUEST", f"parts: part {part.number} is not there any more; send it again.", field="parts"
+    )

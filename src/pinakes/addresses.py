@@ -18,9 +18,8 @@ _UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 """IPv4 as an IPv6-only network shows it (RFC 6052): judged as the IPv4 address within."""
 _NEVER: tuple[Network, ...] = (
-    ipaddress.IPv4Network(
-        "168.63.129.16/32"
-    ),  # the platform service inside every Azure network, though public by range
+    ipaddress.IPv4Network("168.63.129.16/32"),  # a service inside every Azure network, though the range is public
+    ipaddress.IPv4Network("192.0.0.0/24"),  # protocol assignments; Oracle's metadata uses one
     ipaddress.IPv4Network("192.88.99.0/24"),  # relays of 6to4
     ipaddress.IPv6Network("2001::/32"),  # Teredo, and
     ipaddress.IPv6Network("2002::/16"),  # 6to4: tunnels that carry any IPv4 address within, private ones too

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.message import Message
 from typing import Any
+from urllib.parse import unquote
 
 import httpcore
 import httpx
@@ -31,6 +32,7 @@ _MOST_HEADER = 4096
 _LOWEST_PORT = 1024
 _HOST = re.compile(rb"[a-z0-9._-]{1,253}|[0-9a-f:.]{2,45}")
 _TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}")
+_EXTENDED = re.compile(r"filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", re.IGNORECASE)
 _HEADERS = [(b"User-Agent", b"pinakes"), (b"Accept", b"*/*"), (b"Accept-Encoding", b"identity")]
 
 
@@ -119,7 +121,7 @@ def _answer(url: httpx.URL, way: "_Way") -> Iterator[httpcore.Response]:
 
 def _headers(answer: httpcore.Response) -> dict[str, str]:
     """Header fields by their small name; of those that come twice, the last. What is not UTF-8 is Latin-1."""
-    return {name.decode("ascii").lower(): _decoded(value[:MOST_URL]) for name, value in answer.headers}
+    return {name.decode("ascii").lower(): _decoded(value) for name, value in answer.headers}
 
 
 def _decoded(value: bytes) -> str:
@@ -242,10 +244,18 @@ def _content_type(headers: dict[str, str]) -> str:
 
 def _file_name(url: httpx.URL, headers: dict[str, str]) -> str:
     """The name that the server gives the file, else the last part of the path, else of the host."""
-    message = Message()
-    message["content-disposition"] = headers.get("content-disposition", "")[:_MOST_HEADER]
-    candidates = (message.get_filename(""), url.path, url.host)
+    disposition = headers.get("content-disposition", "")[:_MOST_HEADER]
+    candidates = (_told_name(disposition), url.path, url.host)
     return next(filter(None, map(_clean, candidates)), "file")
+
+
+def _told_name(disposition: str) -> str:
+    """The name in a Content-Disposition (RFC 6266): the one that may hold any character before the plain one."""
+    if extended := _EXTENDED.search(disposition):
+        return unquote(extended[1])
+    message = Message()
+    message["content-disposition"] = disposition
+    return message.get_filename("")
 
 
 def _clean(name: str) -> str:

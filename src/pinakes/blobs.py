@@ -1,9 +1,10 @@
 """Bytes by sha256, on obstore. The bytes under a key never change, because the key is made from them.
 
-`blobs/ab/cd/<sha256>` is an uploaded file, `thumbnails/ab/cd/<sha256>-<size>.webp` a picture of it that fits in a
-square of <size> pixels, `thumbnails/ab/cd/<sha256>-preview.webp` a short animation of what moves. `uploads/…` holds the
-parts of files that are still on their way (`pinakes.parts`). While obstore writes a local file it is `<name>#<n>`, and
-stays so when the process is killed.
+`blobs/ab/cd/<sha256>` is an uploaded file. Beside each other in `thumbnails/ab/cd/` are what was made of it:
+`<sha256>-<size>.webp` is a picture of it that fits in a square of <size> pixels, `<sha256>-preview.webp` a short
+animation of what moves, `<sha256>.<format>` all of it in another format. `uploads/…` holds the parts of files that are
+still on their way (`pinakes.parts`). While obstore writes a local file it is `<name>#<n>`, and stays so when the process
+is killed.
 """
 
 import hashlib
@@ -30,10 +31,11 @@ REFRESH_AFTER_MS = 12 * 3600 * 1000
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KEY = re.compile(
-    r"(?:blobs/..|thumbnails/..)/../(?P<sha256>[0-9a-f]{64})(?:-(?P<size>[1-9][0-9]{0,4}|preview)\.webp)?"
+    r"(?:blobs/..|thumbnails/..)/../(?P<sha256>[0-9a-f]{64})"
+    r"(?:-(?P<size>[1-9][0-9]{0,4}|preview)\.webp|\.(?P<format>avif|gif|jpeg|png|tiff|webp))?"
 )
 _UNFINISHED = re.compile(
-    r"[0-9a-f]{64}(-([1-9][0-9]*|preview)\.webp)?#[0-9]+|ready-[0-9]+-[0-9]+(#[0-9]+)?|part-[0-9a-f]+(#[0-9]+)?"
+    r"[0-9a-f]{64}(-([1-9][0-9]*|preview)\.webp|\.[a-z]+)?#[0-9]+|ready-[0-9]+-[0-9]+(#[0-9]+)?|part-[0-9a-f]+(#[0-9]+)?"
 )
 
 
@@ -64,6 +66,10 @@ def thumbnail_key(sha256: str, size: int) -> str:
 
 def preview_key(sha256: str) -> str:
     return f"{blob_key(sha256).replace('blobs', 'thumbnails', 1)}-preview.webp"
+
+
+def converted_key(sha256: str, format: str) -> str:
+    return f"{blob_key(sha256).replace('blobs', 'thumbnails', 1)}.{format}"
 
 
 def open_blobs(url: str) -> "Blobs":
@@ -114,6 +120,10 @@ class Blobs:
         """Keep a preview, as `put_thumbnail` does."""
         self._keep(preview_key(sha256), data)
 
+    def put_converted(self, sha256: str, format: str, data: bytes) -> None:
+        """Keep a picture in another format, as `put_thumbnail` does."""
+        self._keep(converted_key(sha256, format), data)
+
     def _keep(self, key: str, data: bytes) -> None:
         if self.size(key):
             self.sync(key)
@@ -141,6 +151,9 @@ class Blobs:
 
     def has_preview(self, sha256: str) -> bool:
         return self.size(preview_key(sha256)) is not None
+
+    def has_converted(self, sha256: str, format: str) -> bool:
+        return self.size(converted_key(sha256, format)) is not None
 
     def require(self, sha256: str) -> None:
         """UNAVAILABLE, to be tried again, when the bytes are not there."""
@@ -295,14 +308,18 @@ def _check(key: str) -> str:
 
 
 def _sha256_of(key: str) -> str | None:
-    """The sha256 a key names; None for a key that `blob_key` and `thumbnail_key` do not make."""
+    """The sha256 a key names; None for a key that the functions above do not make."""
     match = _KEY.fullmatch(key)
     if match is None:
         return None
-    sha256, size = match["sha256"], match["size"]
+    sha256, size, format = match["sha256"], match["size"], match["format"]
     if size == "preview":
-        return sha256 if key == preview_key(sha256) else None
-    return sha256 if key == (thumbnail_key(sha256, int(size)) if size else blob_key(sha256)) else None
+        made = preview_key(sha256)
+    elif format:
+        made = converted_key(sha256, format)
+    else:
+        made = thumbnail_key(sha256, int(size)) if size else blob_key(sha256)
+    return sha256 if key == made else None
 
 
 def _look(path: Path, folder: Path) -> Unfinished | None:

@@ -73,7 +73,7 @@ CREATE TABLE download (
     spec       TEXT NOT NULL,
     created_at TEXT NOT NULL,
     PRIMARY KEY (owner, id)
-) WITHOUT ROWID;
+);
 
 CREATE INDEX download_age ON download (created_at);
 

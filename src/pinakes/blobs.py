@@ -3,8 +3,8 @@
 `blobs/ab/cd/<sha256>` is an uploaded file. Beside each other in `thumbnails/ab/cd/` are what was made of it:
 `<sha256>-<size>.webp` is a picture of it that fits in a square of <size> pixels, `<sha256>-preview.webp` a short
 animation of what moves, `<sha256>.<format>` all of it in another format. `uploads/…` holds the parts of files that are
-still on their way (`pinakes.parts`). While obstore writes a local file it is `<name>#<n>`, and stays so when the process
-is killed.
+still on their way (`pinakes.parts`). While obstore writes a local file it is `<name>#<n>`, and stays so when the
+process is killed.
 """
 
 import hashlib

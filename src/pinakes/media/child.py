@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from pinakes.media import images
+from pinakes.media import convert, images
 from pinakes.media.kinds import PROBERS
 from pinakes.media.protocol import READY, Answer, Limits, Request, Source, receive, send
 
@@ -24,15 +24,18 @@ def serve(requests: BinaryIO, answers: BinaryIO, limits: Limits) -> None:
         # The server ends a child that takes too long. If the server is gone the kernel has to: the default action of
         # SIGALRM needs no code to run here. (PR_SET_PDEATHSIG would do so too early, when a thread of the server ends.)
         signal.setitimer(signal.ITIMER_REAL, limits.time_limit_s + 1)
-        answer = _probe(msgspec.msgpack.decode(request, type=Request), data, limits)
+        answer = _answer(msgspec.msgpack.decode(request, type=Request), data, limits)
         signal.setitimer(signal.ITIMER_REAL, 0)
         send(answers, msgspec.msgpack.encode(answer))
 
 
-def _probe(request: Request, data: bytes, limits: Limits) -> Answer:
+def _answer(request: Request, data: bytes, limits: Limits) -> Answer:
     """What the prober of the type finds; each is imported when its first file comes."""
+    source = Source(request.path, data)
+    if request.target is not None:
+        return convert.convert(request.type, source, request.target, limits)
     prober = importlib.import_module(f"pinakes.media.{PROBERS[request.type]}")
-    answer: Answer = prober.probe(request.type, Source(request.path, data), limits)
+    answer: Answer = prober.probe(request.type, source, limits)
     return answer
 
 

@@ -3,6 +3,7 @@
 import mmap
 import re
 from pathlib import Path
+from typing import Any
 
 import pyvips
 
@@ -38,14 +39,19 @@ def probe(format: str, source: Source, limits: Limits) -> Answer:
     however long the animation is.
     """
     try:
-        return _decode(format, source.data if source.path is None else _mapped(source.path), limits)
+        return _decode(format, source.data if source.path is None else mapped(source.path), limits)
     except (pyvips.Error, MemoryError, OSError) as error:
-        if isinstance(error, MemoryError | OSError) or _NO_MEMORY.search(str(error)):
-            return Refused(f"needs more than {limits.memory_limit_bytes >> 20:,} MiB of memory to decode.")
-        return Refused("is damaged or truncated.")
+        return refusal(error, limits, "is damaged or truncated.")
 
 
-def _mapped(path: str) -> bytes:
+def refusal(error: Exception, limits: Limits, otherwise: str) -> Refused:
+    """What to say of a file that libvips could not finish with: that memory was short, or something else."""
+    if isinstance(error, MemoryError | OSError) or _NO_MEMORY.search(str(error)):
+        return Refused(f"needs more than {limits.memory_limit_bytes >> 20:,} MiB of memory to decode.")
+    return Refused(otherwise)
+
+
+def mapped(path: str) -> bytes:
     """A file as if it were in memory. OSError when it does not fit into the memory this process may have."""
     with Path(path).open("rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)  # type: ignore[return-value]  # it reads as bytes
@@ -55,7 +61,7 @@ def _decode(format: str, data: bytes, limits: Limits) -> Answer:
     frames = containers.frames(format, data)
     if frames is None:
         return Refused("is damaged or truncated.")
-    image = _load(format, data)
+    image = load(format, data)
     width, height = image.width, image.height
     if width * height > limits.max_pixels or max(width, height) > MAX_SIDE:
         at_most = f"at most {limits.max_pixels:,} in all and {MAX_SIDE:,} a side are accepted"
@@ -63,15 +69,16 @@ def _decode(format: str, data: bytes, limits: Limits) -> Answer:
     if image.get_typeof("orientation") and image.get("orientation") >= 5:  # EXIF: it lies on its side
         width, height = height, width
     shrink = _shrink(format, image, max(limits.thumbnail_sizes))
-    made, small = thumbnails.make_and_keep(_load(format, data, **shrink) if shrink else image, limits.thumbnail_sizes)
+    made, small = thumbnails.make_and_keep(load(format, data, **shrink) if shrink else image, limits.thumbnail_sizes)
     return Decoded(width, height, frames, made, look=looks.of(small))
 
 
-def _load(format: str, data: bytes, **options: float) -> pyvips.Image:
-    return _LOADERS[format][1](data, access="sequential", fail_on="error", **options)
+def load(format: str, data: bytes, *, access: str = "sequential", **options: Any) -> pyvips.Image:
+    """The picture, of which nothing but the header was read yet. pyvips.Error when that is damaged."""
+    return _LOADERS[format][1](data, access=access, fail_on="error", **options)
 
 
-def _shrink(format: str, image: pyvips.Image, size: int) -> dict[str, float]:
+def _shrink(format: str, image: pyvips.Image, size: int) -> dict[str, Any]:
     """JPEG and WebP can decode straight to a smaller size. JPEG can by 2, 4 or 8: the last 2 is left to do well."""
     factor = max(image.width, image.height) / size
     if format == "jpeg" and factor >= 4:

@@ -1,5 +1,6 @@
 """Decoding children: started when first needed, replaced when they die, take too long, or have done enough."""
 
+import builtins
 import io
 import os
 import queue
@@ -7,16 +8,29 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 
 import msgspec
 
 from pinakes.errors import PinakesError, bad_request
 from pinakes.media.kinds import Type
-from pinakes.media.protocol import MAX_ANSWER, READY, Answer, Decoded, Limits, Refused, Request, receive, send
+from pinakes.media.protocol import (
+    MAX_ANSWER,
+    MAX_CONVERTED,
+    READY,
+    Answer,
+    Converted,
+    Decoded,
+    Limits,
+    Refused,
+    Request,
+    receive,
+    send,
+)
 
 FILES_PER_CHILD = 500  # what a decoder leaks is gone after that
 START_LIMIT_S = 60.0
+_AROUND = 64  # what msgpack puts around converted bytes
 # Nothing of the server's environment, which may hold secrets. One malloc arena per thread would spend address space.
 _ENVIRONMENT = {
     "PATH": os.defpath,
@@ -25,7 +39,8 @@ _ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "2",
     "OPENBLAS_NUM_THREADS": "1",  # each would reserve address space, of which a child has little
 }
-_ANSWERS: msgspec.msgpack.Decoder[Decoded | Refused] = msgspec.msgpack.Decoder(Decoded | Refused)
+_ANSWERS: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
+T = TypeVar("T")
 
 
 class Pool:
@@ -46,18 +61,25 @@ class Pool:
         Raises BAD_REQUEST, naming `field`, for a file that cannot be decoded within the limits. When a child dies,
         another tries: only a file that ends two is to blame for it.
         """
-        request = msgspec.msgpack.encode(Request(type.name, path))
+        return self._expect(Decoded, field, type, Request(type.name, path), data)
+
+    def convert(self, field: str, type: Type, path: str, target: str) -> bytes:
+        """The file at `path` in the format `target`. Waits and raises as `probe` does."""
+        return self._expect(Converted, field, type, Request(type.name, path, target), b"").data
+
+    def _expect(self, kind: "builtins.type[T]", field: str, type: Type, request: Request, data: bytes) -> T:
         answer, was_late = self._ask(request, data)
         if answer is None and not was_late:
             answer, was_late = self._ask(request, data)
-        if isinstance(answer, Decoded):
+        if isinstance(answer, kind):
             return answer
         if isinstance(answer, Refused):
             raise bad_request(field, f"the {type.label} {answer.reason}")
-        took_long = f"took longer than {self._limits.time_limit_s:g} s to decode."
-        raise bad_request(field, f"the {type.label} {took_long if was_late else 'could not be decoded.'}")
+        do, done = ("decode", "decoded") if request.target is None else ("convert", "converted")
+        took_long = f"took longer than {self._limits.time_limit_s:g} s to {do}."
+        raise bad_request(field, f"the {type.label} {took_long if was_late else f'could not be {done}.'}")
 
-    def _ask(self, request: bytes, data: bytes) -> tuple[Answer | None, bool]:
+    def _ask(self, request: Request, data: bytes) -> tuple[Answer | None, bool]:
         """A child's answer, None when it died; and whether that was because it was late."""
         child, answer = self._slots.get(), None
         try:
@@ -101,17 +123,18 @@ class Child:
             raise _no_decoder() from error
         self._requests = cast(BinaryIO, self._process.stdin)
         self._answers = io.BufferedReader(cast(io.RawIOBase, self._process.stdout))
-        if self._talk([], START_LIMIT_S) != READY:
+        if self._talk([], START_LIMIT_S, len(READY)) != READY:
             self.end()
             raise _no_decoder()
 
     def is_usable(self) -> bool:
         return self._files < FILES_PER_CHILD and not self.was_late and self._process.poll() is None
 
-    def ask(self, request: bytes, data: bytes) -> Answer | None:
+    def ask(self, request: Request, data: bytes) -> Answer | None:
         """None when the process died or was late; it must not be used again then."""
         self._files += 1
-        answer = self._talk([request, data], self._time_limit_s)
+        most = MAX_ANSWER if request.target is None else MAX_CONVERTED + _AROUND
+        answer = self._talk([msgspec.msgpack.encode(request), data], self._time_limit_s, most)
         if answer is None:
             return None
         try:
@@ -125,14 +148,14 @@ class Child:
         self._requests.close()
         self._answers.close()
 
-    def _talk(self, messages: list[bytes], limit_s: float) -> bytes | None:
+    def _talk(self, messages: list[bytes], limit_s: float, most: int) -> bytes | None:
         clock = threading.Timer(limit_s, self._late)
         clock.daemon = True
         clock.start()
         try:
             for message in messages:
                 send(self._requests, message)
-            return receive(self._answers, MAX_ANSWER)
+            return receive(self._answers, most)
         except OSError:  # it is gone
             return None
         finally:

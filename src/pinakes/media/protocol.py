@@ -13,6 +13,8 @@ from pinakes.asset_types import Facts, Generation
 
 READY = b"ready"
 MAX_ANSWER = 64 << 20  # three thumbnails and a preview are a few MiB; a child that says more is no longer ours
+MAX_CONVERTED = 256 << 20
+"""Bytes that a whole picture in another format may have. It is in the server's memory while it is stored."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -23,10 +25,11 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """Which type (a name of `kinds.TYPES`) to look into. `path` None: the bytes follow."""
+    """Which type (a name of `kinds.TYPES`) to look into, or to make a `target` of. `path` None: the bytes follow."""
 
     type: str
     path: str | None = None
+    target: str | None = None
 
 
 class Decoded(msgspec.Struct, frozen=True, tag=True):
@@ -46,13 +49,19 @@ class Decoded(msgspec.Struct, frozen=True, tag=True):
     look: int | None = None
 
 
+class Converted(msgspec.Struct, frozen=True, tag=True):
+    """A file in another format."""
+
+    data: bytes
+
+
 class Refused(msgspec.Struct, frozen=True, tag=True):
     """`reason` continues a sentence that starts with the type: "the PNG …"."""
 
     reason: str
 
 
-Answer = Decoded | Refused
+Answer = Decoded | Converted | Refused
 
 
 class Source(msgspec.Struct, frozen=True):

@@ -137,35 +137,42 @@ def create(library: Library, actor: Actor, new: NewAsset, stored: Bytes) -> Asse
     now = ids.now()
     with library.store.write() as tx:
         library.blobs.require(stored.sha256)  # a sweep may have taken them just before; from here on it cannot
-        parent = _parent(tx, actor.owner, new.parent_id)
-        if new.model_id is not None:
-            collections.require_live(tx, actor.owner, "model", [new.model_id], "modelId")
-        row = FoundAsset(
-            number=0,
-            id=ids.new("asset"),
-            name=new.name,
-            description=None,
-            kind=stored.kind,
-            type=UPLOADED_AS[stored.kind],
-            bytes=stored,
-            is_hidden=new.hide,
-            privacy="private",
-            author_id=actor.key_id,
-            parent_id=new.parent_id,
-            root_id=(parent.root_id or parent.id) if parent else None,
-            model_id=new.model_id,
-            copied_at=None,
-            created_at=now,
-            updated_at=now,
-            status="success" if stored.is_probed else "pending",
-            collection_ids=sorted(joined),
-        )
-        number = tx.assets.insert(actor.owner, row)
-        if row.collection_ids:
-            collections.add_new_member(tx, actor.owner, "asset", number, row.collection_ids)
-        if not stored.is_probed:
-            tx.jobs.add(actor.owner, "probe", row.id, now)
+        new = msgspec.structs.replace(new, collection_ids=sorted(joined))
+        row = insert(tx, actor.owner, actor.key_id, new, stored, now)
     return show(library, actor, row)
+
+
+def insert(tx: Tx, owner: int, author_id: str, new: NewAsset, stored: Bytes, now: str) -> FoundAsset:
+    """The rows of a new asset; of `new` its image is not looked at. NOT_FOUND as in `create`."""
+    parent = _parent(tx, owner, new.parent_id)
+    if new.model_id is not None:
+        collections.require_live(tx, owner, "model", [new.model_id], "modelId")
+    row = FoundAsset(
+        number=0,
+        id=ids.new("asset"),
+        name=new.name,
+        description=None,
+        kind=stored.kind,
+        type=UPLOADED_AS[stored.kind],
+        bytes=stored,
+        is_hidden=new.hide,
+        privacy="private",
+        author_id=author_id,
+        parent_id=new.parent_id,
+        root_id=(parent.root_id or parent.id) if parent else None,
+        model_id=new.model_id,
+        copied_at=None,
+        created_at=now,
+        updated_at=now,
+        status="success" if stored.is_probed else "pending",
+        collection_ids=new.collection_ids,
+    )
+    number = tx.assets.insert(owner, row)
+    if row.collection_ids:
+        collections.add_new_member(tx, owner, "asset", number, row.collection_ids)
+    if not stored.is_probed:
+        tx.jobs.add(owner, "probe", row.id, now)
+    return row
 
 
 def settle(library: Library, job: Job) -> None:

@@ -85,7 +85,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         bool, Meta(description="Whether changes of a collection need an `If-Match` header; without one they get 428.")
     ] = False
     link_lifetime_s: Annotated[int, Meta(description="Seconds for which a signed link works.", ge=60)] = 86_400
-    max_upload_bytes: Annotated[int, Meta(description="Largest file taken.", ge=1)] = 104_857_600
+    max_upload_bytes: Annotated[int, Meta(description="Largest file taken in one request.", ge=1)] = 104_857_600
     fetch_private_hosts: Annotated[
         tuple[PrivateHost, ...],
         Meta(
@@ -93,6 +93,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             extra={"expected": "host names, addresses or networks such as 10.1.0.0/16, separated by commas"},
         ),
     ] = ()
+    max_file_bytes: Annotated[int, Meta(description="Largest file taken in parts, or fetched from a URL.", ge=1)] = (
+        107_374_182_400
+    )
+    fetch_time_limit_s: Annotated[int, Meta(description="Seconds that fetching a file from a URL may take.", ge=1)] = (
+        3_600
+    )
+    upload_days: Annotated[
+        int, Meta(description="Days after which an upload that nothing happened to is removed.", ge=1, le=36_500)
+    ] = 7
     max_body_bytes: Annotated[int, Meta(description="Largest request body taken, apart from files.", ge=1)] = 1_048_576
     max_pixels: Annotated[int, Meta(description="Most pixels an image may have to be decoded.", ge=1)] = 268_000_000
     decode_time_limit_s: Annotated[int, Meta(description="Seconds one file may take to decode.", ge=1)] = 20

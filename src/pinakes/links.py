@@ -1,4 +1,4 @@
-"""Signed links to bytes: who holds one may read that one thing until it expires, without credentials.
+"""Signed links: who holds one may read that one thing, or send that one part, until it expires, without credentials.
 
 Expiry is rounded up to whole slots, so that a link stays the same for a while and caches keep what it leads to.
 """
@@ -44,3 +44,8 @@ def expiry_of(link: str) -> str:
 def asset_path(project_id: str, asset_id: str, variant: str) -> str:
     """Where an asset's bytes are served: `variant` is `original`, `thumbnail` or `preview`. Our ids need no quoting."""
     return f"/files/{project_id}/{asset_id}/{variant}"
+
+
+def part_path(project_id: str, upload_id: str, number: int | str) -> str:
+    """Where a part of an upload is sent to."""
+    return f"/uploads/{project_id}/{upload_id}/{number}"

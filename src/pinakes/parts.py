@@ -5,24 +5,17 @@ A part that is being written is `part-<hex>` and no part yet. Nothing here is in
 
 import hashlib
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 
-import msgspec
 import obstore
 
 from pinakes.blobs import CHUNK, Blobs, blob_key, store_errors
 from pinakes.errors import PinakesError
+from pinakes.upload_types import StoredPart
 
 _BUFFER = 1 << 20
 _READ = 4 * CHUNK
-
-
-class StoredPart(msgspec.Struct, frozen=True):
-    """A part that is there; `size` in bytes."""
-
-    number: int
-    size: int
-    sha256: str
 
 
 class PartWriter:
@@ -45,6 +38,10 @@ class PartWriter:
         with store_errors():
             self._file.write(chunk)
 
+    def digest(self) -> bytes:
+        """The sha256 so far."""
+        return self._digest.digest()
+
     def finish(self) -> StoredPart:
         """The part as it is kept, durable when this returns."""
         part = StoredPart(self._number, self._size, self._digest.hexdigest())
@@ -64,6 +61,10 @@ class Parts:
 
     def begin(self, upload_id: str, number: int) -> PartWriter:
         return PartWriter(self._blobs, upload_id, number)
+
+    def free_bytes(self) -> int | None:
+        """What the disk has left, None where there is no such bound."""
+        return shutil.disk_usage(self._blobs.folder).free if self._blobs.folder else None
 
     def join(self, upload_id: str, parts: list[StoredPart], look: Callable[[bytes], None] | None = None) -> str:
         """Make a blob of the parts, in this order, and return its hash; `look` is shown every chunk of it.

@@ -13,7 +13,7 @@ import msgspec
 
 from pinakes import access
 from pinakes.access import Actor
-from pinakes.api import assets, collections, files, mlmodels, projects, tags
+from pinakes.api import assets, collections, files, mlmodels, projects, tags, uploads
 from pinakes.api.authorization import check_origin, credentials, project_of
 from pinakes.api.call import Call, Threads
 from pinakes.api.cors import Cors
@@ -33,6 +33,7 @@ from pinakes.api.http import (
 from pinakes.api.limits import RateLimit, UploadMemory
 from pinakes.api.observe import Observer
 from pinakes.api.pages import Pages
+from pinakes.api.parts import PartReceiver
 from pinakes.api.routes import Route, Router, allowed, wrong_method
 from pinakes.errors import PinakesError
 from pinakes.library import Library
@@ -43,6 +44,7 @@ ROUTES: list[Route] = [
     *assets.routes.all,
     *mlmodels.routes.all,
     *tags.routes.all,
+    *uploads.routes.all,
     *projects.routes.all,
 ]
 PREFIX = "/v1"
@@ -50,6 +52,8 @@ PREFIX = "/v1"
 _BASE64_GROWTH = 1.4
 _UPLOADS_IN_MEMORY = 4
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_SIGNED = {"/files": "GET, HEAD, OPTIONS", "/uploads": "PUT, OPTIONS"}
+"""Where signed links lead, and what is taken there."""
 
 
 def build(library: Library) -> Any:
@@ -82,6 +86,7 @@ class App:
         self._public_url = library.config.public_url
         self._worker = Worker(library)
         self._threads: Threads
+        self._parts: PartReceiver
         self._traces = itertools.count()
         self._trace_prefix = secrets.token_hex(6)
 
@@ -94,6 +99,7 @@ class App:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         self._threads = Threads(self._library)
+        self._parts = PartReceiver(self._library, self._threads)
         self._worker.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -112,9 +118,11 @@ class App:
                 methods, params = self._find(path[len(PREFIX) :])
                 name = next(iter(methods.values())).path
                 status, headers, body = await self._call(methods, params, method, scope, receive)
-            elif path.startswith("/files/") and method == "OPTIONS":
-                name, status, body = "/files", 200, b"{}"
-                headers = [JSON, (b"allow", b"GET, HEAD, OPTIONS")]
+            elif method == "OPTIONS" and (name := path[: path.find("/", 1)]) in _SIGNED:
+                status, headers, body = 200, [JSON, (b"allow", _SIGNED[name].encode())], b"{}"
+            elif path.startswith("/uploads/"):
+                name = "/uploads"
+                status, headers, body = await self._part(path, scope, receive)
             elif path.startswith("/files/"):
                 name = "/files"
                 status = await self._file(path, scope, send, is_head, trace_id)
@@ -201,11 +209,18 @@ class App:
             check_json(headers)
         return parse_body(decoder, raw)
 
+    async def _part(self, path: str, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes]:
+        if len(path.split("/")) != 5:
+            raise PinakesError("NOT_FOUND", f"There is nothing at {path}.")
+        if scope["method"] != "PUT":
+            raise PinakesError("METHOD_NOT_ALLOWED", "Parts of uploads take PUT.", allow=_SIGNED["/uploads"])
+        return await self._parts.put(path, scope["query_string"], dict(scope["headers"]), receive)
+
     async def _file(self, path: str, scope: Scope, send: Send, is_head: bool, trace_id: str) -> int:
         params = path.split("/")[2:]
         if len(params) != 3:
             raise PinakesError("NOT_FOUND", f"There is nothing at {path}.")
         if scope["method"] not in ("GET", "HEAD"):
-            raise PinakesError("METHOD_NOT_ALLOWED", "Files take GET and HEAD.", allow="GET, HEAD, OPTIONS")
+            raise PinakesError("METHOD_NOT_ALLOWED", "Files take GET and HEAD.", allow=_SIGNED["/files"])
         file = files.find(self._library, path, params, scope["query_string"])
         return await files.send_file(self._library, file, dict(scope["headers"]), send, is_head, trace_id)

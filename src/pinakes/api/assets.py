@@ -125,7 +125,10 @@ async def create(call: Call[Any, NewAsset]) -> OneAsset:
     """Upload a file as base64 or a data URL, and put it into collections."""
     stored = await call.upload(assets.store_bytes, call.body)
     new = msgspec.structs.replace(call.body, image="")  # the bytes are stored: let go of them while the write waits
-    return OneAsset(await call.write(assets.create, new, stored))
+    asset = await call.write(assets.create, new, stored)
+    if not stored.is_probed:
+        call.library.work.set()
+    return OneAsset(asset)
 
 
 @routes.add("DELETE", "/assets", assets.delete, Empty, body=TrashAssetIds, example={"assetIds": [_ID]})

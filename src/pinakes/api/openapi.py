@@ -18,6 +18,7 @@ _ID = {
     "modelId": "flux.1-dev",
     "collectionId": "col_0352cRi7meJCWwTJON9QXI",
     "projectId": "proj_0352cEynqSvYRCuN4qMBPE",
+    "uploadId": "upload_0352cEzJ2TFiF3EpfsKGyC",
     "keyId": "key_0352cEynqSvs3jQnhxuESf",
     "teamId": "team_0352cEynqSv7wRwgs7cvAK",
     "ownerId": "proj_0352cEynqSvYRCuN4qMBPE",

@@ -42,7 +42,7 @@ class Examined(msgspec.Struct, frozen=True):
 
 
 class Media:
-    """Safe to use from many threads; at most `processes` files are decoded at a time, the others wait."""
+    """Safe to use from many threads; at most `processes` pictures and as many other files are decoded at a time."""
 
     def __init__(
         self,
@@ -52,7 +52,9 @@ class Media:
         memory_limit_bytes: int = 1 << 30,
         processes: int = 2,
     ) -> None:
-        self._pool = Pool(processes, Limits(max_pixels, time_limit_s, memory_limit_bytes, THUMBNAIL_SIZES))
+        limits = Limits(max_pixels, time_limit_s, memory_limit_bytes, THUMBNAIL_SIZES)
+        self._pool = Pool(processes, limits)
+        self._background = Pool(processes, limits)  # its own, so that nobody who waits for a picture waits for a film
 
     def examine(self, data: bytes, name: str) -> Examined:
         """Type a file; decode it and make WebP thumbnails (sRGB, upright, first frame) if it is an image we decode.
@@ -63,7 +65,7 @@ class Media:
         """
         type = self.type_of("image", data[:HEAD_BYTES], name)
         if type.name in kinds.DECODED:
-            return self._probe("image", type, data, None)
+            return self._probe(self._pool, "image", type, data)
         return Examined(type.kind, type.mime_type, format=_format(type), is_probed=type.name not in kinds.PROBERS)
 
     def examine_file(self, field: str, path: Path, name: str) -> Examined:
@@ -71,8 +73,20 @@ class Media:
         with path.open("rb") as file:
             type = self.type_of(field, file.read(HEAD_BYTES), name)
         if type.name in kinds.PROBERS:
-            return self._probe(field, type, b"", str(path))
+            return self._probe(self._background, field, type, b"", str(path))
         return Examined(type.kind, type.mime_type, format=_format(type))
+
+    def convert(self, field: str, path: Path, format: str, target: str) -> bytes:
+        """A stored picture in another format, whole; both are names of `kinds.DECODED`. Raises as `examine` does."""
+        return self._pool.convert(field, kinds.TYPES[format], str(path), target)
+
+    def mime_type_of(self, format: str) -> str:
+        """The media type of a format that we know."""
+        return kinds.TYPES[format].mime_type
+
+    def ending_of(self, format: str | None, name: str) -> str:
+        """The ending for a file of this format: the one that its name has if that fits, else the usual one."""
+        return kinds.ending_of(format, name)
 
     def type_of(self, field: str, head: bytes, name: str) -> Type:
         """What the start of a file and its name say it is. BAD_REQUEST for an empty file and a name that lies."""
@@ -80,8 +94,8 @@ class Media:
             raise bad_request(field, "the file is empty.")
         return kinds.of(field, head, name)
 
-    def _probe(self, field: str, type: Type, data: bytes, path: str | None) -> Examined:
-        found = self._pool.probe(field, type, data, path)
+    def _probe(self, pool: Pool, field: str, type: Type, data: bytes, path: str | None = None) -> Examined:
+        found = pool.probe(field, type, data, path)
         return Examined(
             kind=type.kind,
             mime_type=type.mime_type,
@@ -92,6 +106,7 @@ class Media:
     def close(self) -> None:
         """End the child processes, after the file each is at."""
         self._pool.close()
+        self._background.close()
 
 
 def _format(type: Type) -> str | None:

@@ -18,6 +18,7 @@ from pinakes.store.mlmodels import ModelSql
 from pinakes.store.projects import ProjectSql
 from pinakes.store.tags import TagSql
 from pinakes.store.upkeep import UpkeepSql
+from pinakes.store.uploads import UploadSql
 
 T = TypeVar("T")
 Done = Callable[[list[tuple[Any, Any, BaseException | None]]], None]
@@ -36,6 +37,7 @@ class Tx:
         self.models = ModelSql(driver)
         self.tags = TagSql(driver)
         self.jobs = JobSql(driver)
+        self.uploads = UploadSql(driver)
         self.upkeep = UpkeepSql(driver)
 
 

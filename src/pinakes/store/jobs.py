@@ -57,9 +57,12 @@ class JobSql:
         sql = "UPDATE job SET due_at = ? WHERE number = ? AND attempts = ?"
         return self._change(sql, (_lease_end(), job.number, job.attempts)) > 0
 
-    def put_back(self, job: Job, due_at: str) -> None:
-        """Let a claimed job be claimed again, from then on."""
-        self._change("UPDATE job SET due_at = ? WHERE number = ? AND attempts = ?", (due_at, job.number, job.attempts))
+    def put_back(self, job: Job, due_at: str, counts: bool) -> None:
+        """Let a claimed job be claimed again, from then on. `counts`: this claim remains among its attempts."""
+        self._change(
+            "UPDATE job SET due_at = ?, attempts = attempts - ? WHERE number = ? AND attempts = ?",
+            (due_at, 0 if counts else 1, job.number, job.attempts),
+        )
 
     def finish(self, job: Job) -> None:
         """End a claimed job, in the transaction that stores what came of it. GONE when it has been taken away."""

@@ -1,0 +1,94 @@
+"""SQL of uploads and their parts."""
+
+import msgspec
+
+from pinakes.store.dialect import IDS, Driver, Row, id_list
+from pinakes.upload_types import AssetOptions, FoundUpload, StoredPart
+
+_STORED = (
+    "id, author_id, kind, source, status, file_name, content_type, file_size, parts_count, sha256, url, options,"
+    " created_at, updated_at, entity_id, error_message"
+)
+_COLUMNS = ", ".join(f"x.{name.strip()}" for name in f"number, {_STORED}".split(","))
+
+_encode = msgspec.json.Encoder().encode
+_decode_options = msgspec.json.Decoder(AssetOptions).decode
+
+
+class UploadSql:
+    """Statements on `upload` and `upload_part`."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._query = driver.query
+        self._change = driver.change
+
+    def find(self, owner: int, id: str) -> FoundUpload | None:
+        """An upload, whatever its status."""
+        rows = self._query(f"SELECT {_COLUMNS} FROM upload x WHERE x.owner = ? AND x.id = ?", (owner, id))
+        return _row(rows[0]) if rows else None
+
+    def owner_of(self, project_id: str) -> int | None:
+        """The number of a live project, for whoever holds a link that names it."""
+        rows = self._query("SELECT number FROM project WHERE id = ? AND deleted_at IS NULL", (project_id,))
+        return int(rows[0][0]) if rows else None
+
+    def insert(self, owner: int, row: FoundUpload) -> None:
+        """Store a new upload."""
+        values = msgspec.structs.astuple(msgspec.structs.replace(row, options=_encode(row.options).decode()))
+        self._change(f"INSERT INTO upload (owner, {_STORED}) VALUES ({', '.join('?' * 17)})", (owner, *values[1:]))
+
+    def set_status(self, owner: int, row: FoundUpload) -> None:
+        """Store what may change of an upload."""
+        self._change(
+            "UPDATE upload SET status = ?, file_name = ?, content_type = ?, file_size = ?, entity_id = ?,"
+            " error_message = ?, updated_at = ? WHERE owner = ? AND id = ?",
+            (
+                *(row.status, row.file_name, row.content_type, row.file_size, row.entity_id, row.error_message),
+                *(row.updated_at, owner, row.id),
+            ),
+        )
+
+    def parts(self, owner: int, number: int) -> list[StoredPart]:
+        """The parts that are there, in order."""
+        sql = "SELECT number, size, sha256 FROM upload_part WHERE owner = ? AND upload = ? ORDER BY number"
+        return [StoredPart(*row) for row in self._query(sql, (owner, number))]
+
+    def total(self, owner: int, number: int) -> tuple[int, int]:
+        """How many parts are there, and their bytes."""
+        sql = "SELECT count(*), coalesce(sum(size), 0) FROM upload_part WHERE owner = ? AND upload = ?"
+        count, size = self._query(sql, (owner, number))[0]
+        return count, size
+
+    def set_part(self, owner: int, upload: FoundUpload, part: StoredPart, now: str) -> None:
+        """Note a part that is there now, in place of an earlier one of its number."""
+        self._change(
+            "INSERT INTO upload_part (owner, upload, number, size, sha256) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (owner, upload, number) DO UPDATE SET size = excluded.size, sha256 = excluded.sha256",
+            (owner, upload.number, part.number, part.size, part.sha256),
+        )
+        self._change("UPDATE upload SET updated_at = ? WHERE owner = ? AND id = ?", (now, owner, upload.id))
+
+    def forget_parts(self, owner: int, number: int) -> None:
+        """Their bytes are somewhere else now, or of no use."""
+        self._change("DELETE FROM upload_part WHERE owner = ? AND upload = ?", (owner, number))
+
+    def pending(self, ids: list[str]) -> set[str]:
+        """Those of the ids that are uploads which may need their parts yet. Looks at all projects."""
+        sql = f"SELECT id FROM upload WHERE id IN {IDS} AND status IN ('pending', 'validating')"
+        return {row[0] for row in self._query(sql, (id_list(ids),))}
+
+    def purge(self, cutoff: str, limit: int) -> list[str]:
+        """Delete uploads that nothing has happened to since `cutoff`; their ids. Those with a job are left to it."""
+        due = self._query(
+            "SELECT owner, number, id FROM upload WHERE updated_at <= ? AND status <> 'validating'"
+            " ORDER BY updated_at LIMIT ?",
+            (cutoff, limit),
+        )
+        for owner, number, id in due:
+            self.forget_parts(owner, number)
+            self._change("DELETE FROM upload WHERE owner = ? AND id = ?", (owner, id))
+        return [row[2] for row in due]
+
+
+def _row(row: Row) -> FoundUpload:
+    return FoundUpload(*(*row[:12], _decode_options(row[12]), *row[13:]))

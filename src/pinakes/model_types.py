@@ -80,6 +80,51 @@ class TrainingParameters(msgspec.Struct, frozen=True, rename="camel", omit_defau
     voice_description: str | UnsetType = UNSET
 
 
+FileRole = Literal["checkpoint", "controlnet", "embedding", "llm", "lora", "text-encoder", "unknown", "upscaler", "vae"]
+"""What a model file is for. A `lora` is any network on top of a model: LyCORIS and DoRA too."""
+
+
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What the header of a model file says, and what the names and shapes of its tensors tell.
+
+    `architecture` is the file's own word for it, `family` ours for what its tensors fit, and `type` the hosted
+    service's, `custom` when unsure. `base_model` and `base_model_hash` are what it was trained on; `tensors_hash` is what its
+    trainer said of its tensors, in hex. `network` is how a LoRA is built (lora, dora, loha, lokr, oft). `parameters`
+    hold `rank` and what else the hosted service has a name for; `trained_steps`, `epoch`, `resolution` and `optimizer`
+    are about the training too. `trigger_words` come with the surest first, `training_tags` with how many captions had
+    them, most first. `dtype` is what most of the numbers are stored as, `quantization` GGUF's word for the whole file.
+    """
+
+    format: str
+    role: FileRole = "unknown"
+    type: ModelType = "custom"
+    name: str | UnsetType = UNSET
+    architecture: str | UnsetType = UNSET
+    family: str | UnsetType = UNSET
+    base_model: str | UnsetType = UNSET
+    base_model_hash: str | UnsetType = UNSET
+    network: str | UnsetType = UNSET
+    network_alpha: float | UnsetType = UNSET
+    parameters: TrainingParameters | UnsetType = UNSET
+    trained_steps: int | UnsetType = UNSET
+    epoch: str | UnsetType = UNSET
+    resolution: str | UnsetType = UNSET
+    optimizer: str | UnsetType = UNSET
+    training_images_number: int | UnsetType = UNSET
+    trigger_words: list[str] = []
+    training_tags: dict[str, int] = {}
+    author: str | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    license: str | UnsetType = UNSET
+    usage_hint: str | UnsetType = UNSET
+    tags: list[str] = []
+    tensors_hash: str | UnsetType = UNSET
+    tensor_count: int = 0
+    parameter_count: int = 0
+    dtype: str | UnsetType = UNSET
+    quantization: str | UnsetType = UNSET
+
+
 class Concept(msgspec.Struct, frozen=True, rename="camel"):
     """A LoRA in a composition, and its weight."""
 

@@ -14,6 +14,7 @@ from pinakes.media import kinds
 from pinakes.media.kinds import Type
 from pinakes.media.pool import Pool
 from pinakes.media.protocol import Limits
+from pinakes.model_types import ModelFacts
 
 __all__ = ["THUMBNAIL_SIZES", "Examined", "Media"]
 
@@ -38,6 +39,8 @@ class Examined(msgspec.Struct, frozen=True):
     facts: Facts = Facts()
     generation: Generation | None = None
     look: int | None = None
+    model: ModelFacts | None = None
+    picture: bytes | None = None
     is_probed: bool = True
 
 

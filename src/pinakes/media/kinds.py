@@ -82,13 +82,18 @@ def _types() -> Iterator[Type]:
     yield loose("md", "text", "text/markdown", "md markdown")
     yield loose("csv", "text", "text/csv", "csv")
 
+    yield magic("safetensors", "document", "application/x-safetensors", "safetensors")
+    yield magic("gguf", "document", "application/x-gguf", "gguf")
+    # To read a pickle is to run it: nobody does. Newer ones are within a ZIP.
+    yield loose("pickle", "document", "application/octet-stream", "ckpt pt pth", "zip")
+
 
 TYPES = {type.name: type for type in _types()}
 ENDINGS = {ending: type for type in TYPES.values() for ending in type.endings}
 DECODED = frozenset({"png", "jpeg", "webp", "gif", "avif", "tiff"})
 """The pictures we decode: quick enough to be done while the upload waits, and refused when they are damaged."""
 
-PROBERS = dict.fromkeys(DECODED, "images")
+PROBERS = dict.fromkeys(DECODED, "images") | dict.fromkeys(("safetensors", "gguf"), "weights")
 """The module of this package that looks into files of a type, in a child process. Other types are stored unseen."""
 
 UNKNOWN = Type("unknown", "document", "application/octet-stream", (), "unknown")
@@ -119,7 +124,10 @@ _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"ply\r", "ply"),
     (b"PK\3\4", "zip"),
     (b"%PDF-", "pdf"),
+    (b"GGUF", "gguf"),
+    (b"\x80\x02\x8a\nl\xfc\x9cF\xf9", "pickle"),  # torch.save's, before it wrote ZIPs
 )
+_MOST_SAFETENSORS_HEADER = 100_000_000
 _RIFF = {b"WEBP": "webp", b"WAVE": "wav", b"AVI ": "avi"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
@@ -146,6 +154,8 @@ def sniff(data: bytes) -> Type | None:
 
 
 def _container(data: bytes) -> str | None:
+    if _is_safetensors(data):
+        return "safetensors"
     if data.startswith(b"RIFF"):
         return _RIFF.get(data[8:12])
     if data[4:8] == b"ftyp":
@@ -160,6 +170,12 @@ def _container(data: bytes) -> str | None:
     ):
         return "bmp"
     return None
+
+
+def _is_safetensors(data: bytes) -> bool:
+    """The length of the header, then the header, which is JSON. The length may be the only thing wrong with it."""
+    length = int.from_bytes(data[:8], "little")
+    return length <= _MOST_SAFETENSORS_HEADER and data[8:9] == b"{" and data[9:10] in (b'"', b"}", b" ")
 
 
 def _brand(data: bytes) -> str:

@@ -10,6 +10,7 @@ from typing import BinaryIO
 import msgspec
 
 from pinakes.asset_types import Facts, Generation
+from pinakes.model_types import ModelFacts
 
 READY = b"ready"
 MAX_ANSWER = 64 << 20  # three thumbnails and a preview are a few MiB; a child that says more is no longer ours
@@ -36,7 +37,8 @@ class Decoded(msgspec.Struct, frozen=True, tag=True):
     """What a file turned out to be. Sides in pixels as displayed; None for what is not seen.
 
     `thumbnails` are WebP by the pixels of their longer side, `preview` is a short animated WebP. `look` is a perceptual
-    hash of 64 bits: files that look alike differ in few of them.
+    hash of 64 bits: files that look alike differ in few of them. `model` is what a model file says, `picture` a file
+    that is embedded in it as its preview, as it is.
     """
 
     width: int | None = None
@@ -47,6 +49,8 @@ class Decoded(msgspec.Struct, frozen=True, tag=True):
     facts: Facts = Facts()
     generation: Generation | None = None
     look: int | None = None
+    model: ModelFacts | None = None
+    picture: bytes | None = None
 
 
 class Converted(msgspec.Struct, frozen=True, tag=True):

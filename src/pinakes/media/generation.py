@@ -10,14 +10,40 @@ from collections.abc import Callable, Mapping
 from msgspec import UNSET, structs
 
 from pinakes.asset_types import Generation
-from pinakes.media.generators import a1111, comfyui, values
+from pinakes.media import textchunks
+from pinakes.media.generators import (
+    a1111,
+    comfyui,
+    drawthings,
+    fooocus,
+    invokeai,
+    midjourney,
+    novelai,
+    swarmui,
+    values,
+)
+from pinakes.media.textchunks import MAX_TEXT, MAX_TEXTS
 
-MAX_TEXT = 4 << 20
-MAX_TEXTS = 16 << 20
 # Fields that were made for something else, and hold anybody's metadata.
 _ANYWHERE = ("usercomment", "comment", "imagedescription", "description", "model", "make", "documentname", "xpcomment")
 _LABELLED = re.compile(r"\s*(prompt|workflow)\s*:\s*(?=\{)", re.IGNORECASE)
-_READERS: tuple[Callable[[Mapping[str, str]], Generation | None], ...] = (a1111.read, comfyui.read)
+_INNER = ("prompt", "workflow", "parameters", "comment", "software", "source", "description", "invokeai_metadata")
+_READERS: tuple[Callable[[Mapping[str, str]], Generation | None], ...] = (
+    invokeai.read,
+    novelai.read,
+    fooocus.read,
+    drawthings.read,
+    swarmui.read,
+    a1111.read,
+    comfyui.read,
+    midjourney.read,
+)
+
+
+def of_picture(format: str, data: bytes) -> Generation | None:
+    """From the texts in a picture's container. Reads the headers of its chunks, and the few that hold texts."""
+    texts = textchunks.texts(format, data)
+    return of_texts(texts) if texts else None
 
 
 def of_texts(texts: Mapping[str, str]) -> Generation | None:
@@ -30,7 +56,8 @@ def of_texts(texts: Mapping[str, str]) -> Generation | None:
     for other in found[1:]:
         made = _filled(made, other)
     # A saving node of ComfyUI may write AUTOMATIC1111's text besides the graph.
-    return structs.replace(made, generator=comfyui.NAME) if found[-1].generator == comfyui.NAME else made
+    is_comfyui = any(generation.generator == comfyui.NAME for generation in found)
+    return structs.replace(made, generator=comfyui.NAME) if is_comfyui else made
 
 
 def _bounded(texts: Mapping[str, str]) -> dict[str, str]:
@@ -49,7 +76,7 @@ def _with_inner(texts: dict[str, str]) -> dict[str, str]:
         text = texts.get(name, "")
         if match := _LABELLED.match(text):
             found.setdefault(match[1].lower(), text[match.end() :])
-        elif "{" in text[:100] and ('"prompt"' in text or '"workflow"' in text):
+        elif text.lstrip()[:1] == "{":
             _add_json(found, text)
         elif "Steps:" in text:
             found.setdefault("parameters", text)
@@ -58,8 +85,8 @@ def _with_inner(texts: dict[str, str]) -> dict[str, str]:
 
 def _add_json(found: dict[str, str], text: str) -> None:
     for key, value in values.loads(text).items():
-        if key in ("prompt", "workflow", "parameters") and isinstance(value, str | dict):
-            found.setdefault(key, value if isinstance(value, str) else values.dumps(value))
+        if key.lower() in _INNER and isinstance(value, str | dict):
+            found[key.lower()] = value if isinstance(value, str) else values.dumps(value)
 
 
 def _filled(made: Generation, other: Generation) -> Generation:

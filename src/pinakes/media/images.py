@@ -7,7 +7,7 @@ from typing import Any
 
 import pyvips
 
-from pinakes.media import containers, looks, thumbnails
+from pinakes.media import containers, generation, looks, thumbnails
 from pinakes.media.protocol import Answer, Decoded, Limits, Refused, Source
 
 MAX_SIDE = 65_535
@@ -70,7 +70,7 @@ def _decode(format: str, data: bytes, limits: Limits) -> Answer:
         width, height = height, width
     shrink = _shrink(format, image, max(limits.thumbnail_sizes))
     made, small = thumbnails.make_and_keep(load(format, data, **shrink) if shrink else image, limits.thumbnail_sizes)
-    return Decoded(width, height, frames, made, look=looks.of(small))
+    return Decoded(width, height, frames, made, generation=generation.of_picture(format, data), look=looks.of(small))
 
 
 def load(format: str, data: bytes, *, access: str = "sequential", **options: Any) -> pyvips.Image:

@@ -21,6 +21,8 @@ _MAX_LINE = 256 << 10
 _LINES_TO_SEARCH = 50  # extensions write theirs (`Template: …`) below the settings
 _SETTINGS = re.compile(r"(?:^|,)\s*Steps:\s*\d", re.IGNORECASE)
 _KEY = re.compile(r"\s*([A-Za-z][\w \-/]{0,60}):[ \t]*")
+_KNOWN = {"steps", "sampler", "cfg scale", "seed", "size", "model", "model hash", "guidance scale"}
+_ENOUGH = 3
 _NEGATIVE = "Negative prompt:"
 _LORA = re.compile(r"<(?:lora|lyco|lycoris):([^:<>]{1,255})(?::([^:<>]{1,30}))?[^<>]{0,60}>", re.IGNORECASE)
 _NAME_AND_HASH = re.compile(r"(.{1,255}?)\s*[\[(]([0-9A-Fa-f]{6,64})[\])]")
@@ -51,12 +53,15 @@ def of_infotext(text: str) -> Generation | None:
     if at is None:
         return None
     said = settings(lines[at][:_MAX_LINE])
+    if len(said.keys() & _KNOWN) < _ENOUGH:
+        return None
     prompt, _, negative = ("\n" + "\n".join(lines[:at])).partition("\n" + _NEGATIVE)
     width, height = _size(said)
     return Generation(
         generator=_generator(said),
-        prompt=values.text(prompt),
-        negative_prompt=values.text(negative),
+        # Fooocus has what was typed here, and above what its styles made of it.
+        prompt=values.first(values.text(said.get("raw prompt")), values.text(prompt)),
+        negative_prompt=values.first(values.text(said.get("raw negative prompt")), values.text(negative)),
         seed=values.seed(said.get("seed")),
         num_inference_steps=values.whole(said.get("steps")),
         guidance=values.first(values.real(said.get("distilled cfg scale")), values.real(said.get("cfg scale"))),

@@ -6,6 +6,7 @@ thousands. Of several samplers the first to have worked is the one that counts: 
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -17,8 +18,11 @@ from pinakes.media.generators.values import Json
 
 NAME = "ComfyUI"
 _MAX_PARTS = 50
+_MAX_OUTPUTS = 20
+_MAX_SETTERS = 200
 _PICTURES = is_named("latent", "image", "samples", "pixels", "mask", "video", "reference")
 _CONDITIONS = is_named("positive", "negative", "cond", "text_embeds", "guider", "pipe", "basic_pipe", "context", "ctx")
+_WAYS = is_named("guider", "text_embeds", "pipe", "basic_pipe", "context", "ctx")
 _MODELS = is_named("model", "clip", "vae", "unet", "control_net", "lora")
 _TEXTS = is_named(
     r"(?:.*_)?(?:text|string|prompt|str|value|clip_[lg]|t5xxl|llama|qwen\w*|gemma\w*|input|any)(?:_?[a-z0-9]{1,2})?$"
@@ -67,7 +71,7 @@ def _outputs(nodes: Graph) -> list[str]:
 
 def _sampler(nodes: Graph, outputs: list[str]) -> str:
     """The last sampler on the way to the first output that has one, and from it to the first along the pictures."""
-    for output in outputs:
+    for output in outputs[:_MAX_OUTPUTS]:
         found = next((id for id in upstream(nodes, [output]) if _is_sampler(nodes[id])), None)
         if found:
             return [id for id in upstream(nodes, [found], _PICTURES) if _is_sampler(nodes[id])][-1]
@@ -83,7 +87,8 @@ def _is_sampler(inputs: Json) -> bool:
 
 def _setting(nodes: Graph, start: str, *names: str) -> Any:
     """The value of the first of these inputs, of the sampler or of the nearest node that tells it what to do."""
-    for id in upstream(nodes, [start], lambda name: not _PICTURES(name) and not _MODELS(name)):
+    setters = upstream(nodes, [start], lambda name: not _PICTURES(name) and not _MODELS(name))
+    for id in islice(setters, _MAX_SETTERS):
         for name in names:
             value = scalar(nodes, nodes[id], name)
             if value is not None and (id == start or not _is_sampler(nodes[id])):
@@ -92,13 +97,14 @@ def _setting(nodes: Graph, start: str, *names: str) -> Any:
 
 
 def _prompts(nodes: Graph, start: str, purpose: str) -> Iterator[str]:
-    """The texts that lead into one input, in the order of the inputs they come through; each once.
+    """The texts that lead into the sampler for a purpose, `positive` or `negative`, as they come; each once.
 
-    A node in between that has an input of the purpose's name (`positive`) passes on that one.
+    A node on the way that has an input of the purpose's name passes on that one.
     """
-    waiting, seen, said = [(purpose, start)], set[str](), set[str]()
+    waiting = [(start, *way) for way in _towards_text(nodes[start], purpose, False)]
+    seen, said = {start}, set[str]()
     while waiting and len(said) < _MAX_PARTS:
-        name, id = waiting.pop()
+        id, name, is_told = waiting.pop(0)
         value = nodes[id].get(name)
         source = linked(nodes, value)
         if isinstance(value, str) and value.strip() and value not in said:
@@ -106,24 +112,27 @@ def _prompts(nodes: Graph, start: str, purpose: str) -> Iterator[str]:
             yield value
         elif source is not None and source not in seen:
             seen.add(source)
-            waiting += [(name, source) for name in reversed(_towards_text(nodes[source], purpose))]
-        elif id == start and name == purpose and value is None:
-            waiting += [(name, start) for name in reversed(_towards_text(nodes[start], purpose))]
+            waiting[:0] = [(source, *way) for way in _towards_text(nodes[source], purpose, is_told)]
 
 
-def _towards_text(inputs: Json, purpose: str) -> list[str]:
-    """Which inputs of a node to follow for a text."""
+def _towards_text(inputs: Json, purpose: str, is_told: bool) -> list[tuple[str, bool]]:
+    """Which inputs of a node to follow for a text, and whether the purpose is told from there on.
+
+    Until it is, what has no name for it is positive.
+    """
     if "zeroout" in inputs["class_type"].lower():
         return []
-    other = "negative" if purpose == "positive" else "positive"
-    if exact := [name for name in inputs if purpose in name.lower()]:
-        return exact
+    if exact := [name for name in inputs if purpose in name]:
+        return [(name, True) for name in exact]
     if "populated_text" in inputs:  # of a wildcard node: what it came to
-        return ["populated_text"]
-    names = [name for name in inputs if name != "class_type" and other not in name.lower() and not _OPTIONS(name)]
-    texts = [name for name in names if _TEXTS(name) and isinstance(inputs[name], str | list)]
+        return [("populated_text", is_told)]
+    other = "negative" if purpose == "positive" else "positive"
+    names = [name for name in inputs if name != "class_type" and other not in name and not _OPTIONS(name)]
     links = [name for name in names if isinstance(inputs[name], list)]
-    return texts or [name for name in links if not _MODELS(name) and not _PICTURES(name)]
+    if not is_told and (purpose == "negative" or any(map(_WAYS, links))):
+        return [(name, False) for name in links if _WAYS(name)]
+    texts = [name for name in names if _TEXTS(name) and isinstance(inputs[name], str | list)]
+    return [(name, is_told) for name in texts or (name for name in links if not _MODELS(name) and not _PICTURES(name))]
 
 
 def _joined(texts: Iterable[str]) -> str | UnsetType:

@@ -53,8 +53,8 @@ def of_nodes(nodes: Graph, ids: Iterable[str]) -> Iterator[Ingredient]:
 
 
 def _plain(nodes: Graph, inputs: Json) -> Iterator[Ingredient]:
-    for name, role in _ROLES.items():
-        yield ingredient(role, scalar(nodes, inputs, name))
+    for name in _ROLES.keys() & inputs.keys():
+        yield ingredient(_ROLES[name], scalar(nodes, inputs, name))
     kind = inputs["class_type"].lower()
     for name in ("model_name", "model", "model_path"):
         file = scalar(nodes, inputs, name) if name != "model" or isinstance(inputs.get(name), str) else None

@@ -7,24 +7,26 @@ once, so that cycles and graphs of absurd size end.
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from pinakes.media.generators.values import Json, obj
 
-MAX_NODES = 5_000
-MAX_INPUTS = 500
+MAX_NODES = 2_000
+MAX_INPUTS = 200
+_MAX_STEPS = 8  # from an input to the node that has its value
 
 Graph = dict[str, Json]
-"""The inputs of each node, its class among them as `class_type`."""
+"""The inputs of each node by lower-case name, its class among them as `class_type`."""
 
 
 def graph(prompt: Json) -> Graph:
     """The nodes of a prompt, as far as they are nodes; `{}` when it is no graph."""
     nodes: Graph = {}
-    for id, node in list(prompt.items())[:MAX_NODES]:
+    for id, node in islice(prompt.items(), MAX_NODES):
         if isinstance(node, dict) and isinstance(node.get("class_type"), str):
-            inputs = list(obj(node.get("inputs")).items())[:MAX_INPUTS]
-            nodes[id] = {**dict(inputs), "class_type": node["class_type"]}
+            inputs = islice(obj(node.get("inputs")).items(), MAX_INPUTS)
+            nodes[id] = {name.lower(): value for name, value in inputs} | {"class_type": node["class_type"]}
     return nodes
 
 
@@ -56,20 +58,21 @@ def consumed(graph: Graph) -> set[str]:
     return {id for id in sources if id is not None}
 
 
+_INPUTS_OF_A_REROUTE = 2  # its class is one
 _PLAIN = ("value", "int", "float", "number", "string", "text", "result")
 
 
 def scalar(graph: Graph, inputs: Json, name: str) -> Any:
     """An input's value, or that of the seed, number or text node it comes from; None when there is none to be told."""
-    value, seen = inputs.get(name), set[str]()
-    while (id := linked(graph, value)) is not None and id not in seen:
-        seen.add(id)
-        source = {key.lower(): found for key, found in graph[id].items()}
-        named = (key for key in (name.lower(), *_PLAIN, *_seed_like(name)) if source.get(key) not in (None, ""))
+    value = inputs.get(name)
+    for _ in range(_MAX_STEPS):
+        if (id := linked(graph, value)) is None:
+            break
+        source = graph[id]
+        named = (key for key in (name, *_PLAIN, *_seed_like(name)) if source.get(key) not in (None, ""))
         value = source.get(next(named, ""))
-        if value is None:
-            links = [found for found in source.values() if linked(graph, found)]
-            value = links[0] if len(links) == 1 else None  # a reroute
+        if value is None and len(source) <= _INPUTS_OF_A_REROUTE:
+            value = next((found for found in source.values() if linked(graph, found)), None)
     return None if isinstance(value, dict | list) else value
 
 

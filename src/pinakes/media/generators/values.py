@@ -1,9 +1,9 @@
 """Values out of texts that anyone may have written, made fit to be stored: what does not fit is left out."""
 
 import json
-import math
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -16,6 +16,7 @@ Json = dict[str, Any]
 MAX_TEXT = 64 << 10
 MAX_NAME = 255
 MAX_INGREDIENTS = 200
+_MAX_CANDIDATES = 2_000
 _MAX_NUMBER = 2**53  # what JavaScript can count to
 
 _NUMBER = re.compile(r"\s*[+-]?\d{1,15}(?:\.\d{0,30})?(?:[eE][+-]?\d{1,2})?\s*", re.ASCII)
@@ -38,7 +39,11 @@ def loads(text: object) -> Json:
 
 
 def dumps(value: Json) -> str:
-    return json.dumps(value)
+    """Its text; "" where it is nested too deeply to be anything."""
+    try:
+        return json.dumps(value)
+    except RecursionError:
+        return ""
 
 
 def obj(value: object) -> Json:
@@ -75,7 +80,7 @@ def real(value: object) -> float | UnsetType:
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _MAX_NUMBER:
         return UNSET
-    return float(value) if math.isfinite(value) else UNSET
+    return float(value)
 
 
 def whole(value: object) -> int | UnsetType:
@@ -122,7 +127,7 @@ def ingredient(role: Role, name: object, hash: object = "", weight: object = UNS
 def gathered(ingredients: Iterable[Ingredient]) -> list[Ingredient]:
     """Each model once, in the order they came, with all that was said about it."""
     found: dict[tuple[str, str], Ingredient] = {}
-    for one in ingredients:
+    for one in islice(ingredients, _MAX_CANDIDATES):
         key = (one.role, (one.name or one.hash).lower())
         if not key[1] or len(found) >= MAX_INGREDIENTS:
             continue

@@ -240,6 +240,8 @@ def row(setting: Setting) -> str:
 def shown(default: object) -> str:
     if default in ("", ()):
         return "(empty)"
+    if isinstance(default, tuple):
+        return f"`{','.join(default)}`"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 

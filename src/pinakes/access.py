@@ -1,4 +1,4 @@
-"""Who asks, and what they may: actors, roles and scopes, API keys.
+"""Who asks, and what they may: actors, roles and scopes, API keys, and what tokens say.
 
 A key belongs to one project and may be admitted to others. Its role is `admin`, `editor`, `reader`, or a
 `;`-separated list of scopes such as `assets.read;collections.write`. Secrets are 256 random bits, shown once and stored
@@ -50,14 +50,34 @@ Role = Annotated[
 ]
 
 
+class Token(msgspec.Struct, frozen=True):
+    """What a verified token says of its bearer: the role in each project, the first their own, until a time (ms)."""
+
+    user_id: str
+    grants: dict[str, str]
+    expires_ms: int
+
+    @property
+    def own_project_id(self) -> str:
+        return next(iter(self.grants))
+
+
 class Actor(msgspec.Struct, frozen=True):
-    """A key, acting in one project, whose number is `owner`. Links made for it begin with `origin` (or nothing)."""
+    """A key, or the bearer of a token, acting in one project, whose number is `owner`.
+
+    `key_id` is who acts: a key's id, or the `user_…` of a token. Links made for them begin with `origin` (or nothing).
+    """
 
     project_id: str
     owner: int
     key_id: str
     scopes: frozenset[str]
     origin: str = ""
+    token: Token | None = None
+
+    @property
+    def kind(self) -> str:
+        return "key" if self.token is None else "token"
 
 
 class NewApiKey(msgspec.Struct, frozen=True, rename="camel"):
@@ -123,7 +143,7 @@ def scope_of(verb: Callable[..., Any]) -> str:
 def require(actor: Actor, scope: str) -> None:
     """FORBIDDEN unless the actor's role holds the scope."""
     if scope not in actor.scopes:
-        raise PinakesError("FORBIDDEN", f"This key may not do that: its role lacks {scope!r}.", scope=scope)
+        raise PinakesError("FORBIDDEN", f"This {actor.kind} may not do that: its role lacks {scope!r}.", scope=scope)
 
 
 @functools.lru_cache(maxsize=256)
@@ -161,10 +181,27 @@ def authenticate(library: Library, key_id: str, secret_hash: bytes, project_id: 
     return Actor(grant.project_id, grant.owner, key_id, scopes_of(grant.role), origin)
 
 
+def admit(library: Library, token: Token, project_id: str | None, origin: str = "") -> Actor:
+    """The actor of a verified token, in its own project or another that it names.
+
+    FORBIDDEN for any other project, and for one that is deleted; the project is read from the store every time.
+    """
+    wanted = token.own_project_id if project_id is None else project_id
+    role = token.grants.get(wanted)
+    with library.store.read() as tx:
+        project = None if role is None else tx.projects.find(wanted)
+    if role is None or project is None:
+        raise PinakesError("FORBIDDEN", f"This token may not see project {wanted!r}.", projectId=wanted)
+    return Actor(wanted, project.number, token.user_id, scopes_of(role), origin, token)
+
+
 def confirm(tx: Tx, actor: Actor) -> None:
-    """UNAUTHORIZED when the actor's key was revoked, or its project deleted, since it was authenticated."""
-    if tx.access.find_grant(actor.key_id, actor.project_id) is None:
-        raise PinakesError("UNAUTHORIZED", "The API key was revoked while it was used.")
+    """UNAUTHORIZED when the actor's key was revoked, token expired, or project deleted, since it was checked."""
+    if actor.token is None:
+        if tx.access.find_grant(actor.key_id, actor.project_id) is None:
+            raise PinakesError("UNAUTHORIZED", "The API key was revoked while it was used.")
+    elif actor.token.expires_ms <= ids.now_ms() or tx.projects.find(actor.project_id) is None:
+        raise PinakesError("UNAUTHORIZED", "The token expired, or its project was deleted, while it was used.")
 
 
 @needs("keys.write")
@@ -176,7 +213,7 @@ def create_key(library: Library, actor: Actor, project_id: str, new: NewApiKey) 
     check_role(new.role)
     text.check_name("name", new.name)
     with library.store.write() as tx:
-        project = tx.projects.get(actor.key_id, project_id)
+        project = tx.projects.get(actor, project_id)
         if project is None or "keys.write" not in scopes_of(project.role):
             raise errors.not_found("project", project_id)
         beyond = sorted(scopes_of(new.role) - scopes_of(project.role))
@@ -223,7 +260,7 @@ def revoke_key(library: Library, actor: Actor, project_id: str, key_id: str, is_
     And for one that was revoked before, unless `is_repeat` (see `collections.delete`).
     """
     with library.store.write() as tx:
-        project = tx.projects.get(actor.key_id, project_id)
+        project = tx.projects.get(actor, project_id)
         if project is None or "keys.write" not in scopes_of(project.role):
             raise errors.not_found("project", project_id)
         is_done = is_repeat and tx.access.is_revoked(project_id, key_id)

@@ -362,7 +362,7 @@ def _recount(tx: Tx, owner: int, moved: list[int], sign: int, now: str) -> None:
 
 def _writer_of(tx: Tx, actor: Actor, project_id: str) -> Actor:
     """The actor in another project, where its key may write assets."""
-    project = tx.projects.get(actor.key_id, project_id)
+    project = tx.projects.get(actor, project_id)
     if project is None or "assets.write" not in scopes_of(project.role):
         raise PinakesError("FORBIDDEN", f"This key may not write to project {project_id!r}.", projectId=project_id)
     return msgspec.structs.replace(actor, project_id=project.id, owner=project.number, scopes=scopes_of(project.role))

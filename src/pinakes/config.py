@@ -18,6 +18,7 @@ from msgspec import Meta
 from pinakes.errors import bad_request
 
 PrivateHost = Annotated[str, Meta(pattern=r"^[0-9A-Za-z._-]+$|^[0-9A-Fa-f:.]+(/\d{1,3})?$")]
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 Origin = Annotated[str, Meta(pattern=r"^(\*|https?://[^/\s,]+)$")]
 
 
@@ -108,6 +109,50 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     decode_memory_bytes: Annotated[int, Meta(description="Memory a decoding process may take.", ge=1)] = 1_073_741_824
     decode_processes: Annotated[int, Meta(description="Files decoded at the same time.", ge=1)] = 2
     rate_limit: Annotated[int, Meta(description="Requests a second each API key may make; 0 for no limit.", ge=0)] = 0
+    jwt_issuer: Annotated[
+        str,
+        Meta(
+            description="Issuer of Bearer tokens, exactly as their `iss` says it. Empty: no tokens are taken.",
+            pattern=r"^(https?://\S+)?$",
+            extra={"expected": "an http or https URL, or nothing"},
+        ),
+    ] = ""
+    jwt_audience: Annotated[
+        str,
+        Meta(description="What the `aud` of a token must be or hold.", min_length=1, extra={"expected": "a name"}),
+    ] = "pinakes"
+    jwt_jwks_url: Annotated[
+        str,
+        Meta(
+            description="Where the issuer publishes its keys. Empty: as its `/.well-known/openid-configuration` says.",
+            pattern=r"^(https?://\S+)?$",
+            extra={"expected": "an http or https URL, or nothing"},
+        ),
+    ] = ""
+    jwt_algorithms: Annotated[
+        tuple[Algorithm, ...],
+        Meta(
+            description="Algorithms that a token may be signed with.",
+            min_length=1,
+            extra={"expected": f"some of {', '.join(get_args(Algorithm))}, separated by commas"},
+        ),
+    ] = ("RS256", "ES256", "EdDSA")
+    jwt_project_claim: Annotated[
+        str,
+        Meta(
+            description="Claim with the id of a project, or several, or an object of ids and roles.",
+            min_length=1,
+            extra={"expected": "a claim's name"},
+        ),
+    ] = "pinakes_project"
+    jwt_role_claim: Annotated[
+        str,
+        Meta(
+            description="Claim with the role in these projects, or scopes.",
+            min_length=1,
+            extra={"expected": "a claim's name"},
+        ),
+    ] = "pinakes_role"
     trash_days: Annotated[
         int, Meta(description="Days for which what was deleted can be restored.", ge=0, le=36_500)
     ] = 30

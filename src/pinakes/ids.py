@@ -4,6 +4,7 @@ An id is a prefix and the 128 bits of a UUIDv7 (RFC 9562) in 22 base-62 digits w
 so ids of one process sort by creation and the newest rows of a table lie together.
 """
 
+import hashlib
 import secrets
 import threading
 import time
@@ -35,6 +36,12 @@ def new(prefix: str) -> str:
         tick = _last_tick
     value = (tick >> 12) << 80 | 7 << 76 | (tick & 0xFFF) << 64 | 2 << 62 | random_bits()
     return f"{prefix}_{_base62(value)}"
+
+
+def derived(prefix: str, *parts: str) -> str:
+    """The id that always stands for something named elsewhere. It tells nothing of the name."""
+    digest = hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode("utf-8", "surrogatepass")).digest()
+    return f"{prefix}_{_base62(int.from_bytes(digest[:16]))}"
 
 
 def _base62(value: int) -> str:

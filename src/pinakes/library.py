@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from pinakes import ids
+from pinakes.bearer import Verifier
 from pinakes.blobs import Blobs, open_blobs
 from pinakes.config import Config
 from pinakes.errors import PinakesError
@@ -30,6 +31,7 @@ class Library(msgspec.Struct, frozen=True):
     media: Media
     links: Links
     tokens: Tokens
+    verifier: Verifier | None
     work: threading.Event
     """Set when there may be background work to do; the worker need not look for some for so long then."""
 
@@ -70,9 +72,10 @@ def open_library(config: Config, *, create: bool = True) -> Library:
         processes=config.decode_processes,
     )
     secret = _secret(store)
+    verifier = Verifier(config) if config.jwt_issuer else None
     links = Links(secret, config.link_lifetime_s)
     blobs = open_blobs(config.blobs_url)
-    return Library(config, store, blobs, Parts(blobs), media, links, Tokens(secret), threading.Event())
+    return Library(config, store, blobs, Parts(blobs), media, links, Tokens(secret), verifier, threading.Event())
 
 
 def upgrade(config: Config) -> list[str]:

@@ -1,6 +1,7 @@
 """Projects, and the team they belong to. A project owns collections, assets, models, tags and keys.
 
-A library has one team. A key sees its own project and those it created; nothing tells it whether others exist.
+A library has one team. A key sees its own project and those it created, a token those it names; nothing tells them
+whether others exist.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pinakes.text import Name, Prose
 
 if TYPE_CHECKING:
     from pinakes.library import Library
+    from pinakes.store import Tx
 
 
 class Project(msgspec.Struct, frozen=True, rename="camel"):
@@ -125,11 +127,17 @@ class TeamCounts(msgspec.Struct, frozen=True):
 
 @needs("projects.write")
 def create(library: Library, actor: Actor, new: NewProject) -> Project:
-    """A new project in the actor's team; the actor's key has the role there that it has where it acts, and no more."""
+    """A new project in the actor's team; the actor's key has the role there that it has where it acts, and no more.
+
+    FORBIDDEN for a token: who issues it decides what it names, so its bearer would make what they cannot see.
+    """
     text.check_name("name", new.name)
+    if actor.token is not None:
+        hint = "make it with an API key or `pinakes project create`, then have the token name it"
+        raise PinakesError("FORBIDDEN", f"A token cannot make a project: {hint}.")
     now = ids.now()
     with library.store.write() as tx:
-        here = tx.projects.get(actor.key_id, actor.project_id)
+        here = tx.projects.get(actor, actor.project_id)
         if here is None:
             raise errors.not_found("project", actor.project_id)
         row = FoundProject(0, ids.new("proj"), here.team_id, new.name, None, new.privacy_mode, now, now, here.role)
@@ -142,7 +150,7 @@ def create(library: Library, actor: Actor, new: NewProject) -> Project:
 def get(library: Library, actor: Actor, id: str) -> Project:
     """A project the actor's key may see; NOT_FOUND for any other."""
     with library.store.read() as tx:
-        row = tx.projects.get(actor.key_id, id)
+        row = tx.projects.get(actor, id)
         if row is None:
             raise errors.not_found("project", id)
         return _project(row, _keys(row, tx.access.keys_of([id])))
@@ -156,9 +164,7 @@ def get_page(
     scope = ("projects", actor.key_id, team_id)
     after = library.tokens.read(token, scope)
     with library.store.read() as tx:
-        rows = library.tokens.cut(
-            tx.projects.page(actor.key_id, team_id, after, size + 1), size, scope, lambda row: (row.id,)
-        )
+        rows = library.tokens.cut(tx.projects.page(actor, team_id, after, size + 1), size, scope, lambda row: (row.id,))
         keys = tx.access.keys_of([row.id for row in rows.items])
     return Page([_project(row, _keys(row, keys)) for row in rows.items], rows.token)
 
@@ -171,7 +177,7 @@ def update(library: Library, actor: Actor, id: str, patch: ProjectPatch) -> Proj
     if patch.description is not msgspec.UNSET:
         text.check_prose("description", patch.description)
     with library.store.write() as tx:
-        row = _administered(tx.projects.get(actor.key_id, id), id)
+        row = _administered(tx.projects.get(actor, id), id)
         changes = {name: value for name, value in msgspec.structs.asdict(patch).items() if value is not msgspec.UNSET}
         row = msgspec.structs.replace(row, **changes, updated_at=ids.now())
         tx.projects.update(row)
@@ -182,16 +188,15 @@ def update(library: Library, actor: Actor, id: str, patch: ProjectPatch) -> Proj
 def delete(library: Library, actor: Actor, id: str, is_repeat: bool = False) -> None:
     """Mark a project as deleted: it and its keys stop at once, its contents stay on disk.
 
-    BAD_REQUEST for the key's own, wherever it acts. NOT_FOUND for one that is deleted already, unless this key did it
+    BAD_REQUEST for the actor's own, wherever it acts. NOT_FOUND for one that is deleted already, unless this key did it
     and `is_repeat` (see `collections.delete`).
     """
     with library.store.write() as tx:
-        own = tx.access.find_grant(actor.key_id, None)
-        if own is not None and own.project_id == id:
-            raise errors.bad_request("projectId", "a key cannot delete the project it belongs to")
+        if _own_project_id(tx, actor) == id:
+            raise errors.bad_request("projectId", f"a {actor.kind} cannot delete the project it belongs to")
         if is_repeat and tx.projects.is_deleted(id, actor.key_id):
             return
-        _administered(tx.projects.get(actor.key_id, id), id)
+        _administered(tx.projects.get(actor, id), id)
         tx.projects.delete(id, actor.key_id, ids.now())
         tx.access.end_project(id)
 
@@ -203,11 +208,11 @@ def get_team(library: Library, actor: Actor, id: str | None = None) -> Team:
         team = tx.projects.team_of(actor.project_id)
         if team is None or (id is not None and team[0] != id):
             raise errors.not_found("team", id or "")
-        rows = tx.projects.page(actor.key_id, team[0], None, _MOST_PROJECTS)
+        rows = tx.projects.page(actor, team[0], None, _MOST_PROJECTS)
         keys = tx.access.keys_of([row.id for row in rows])
     seen = [key for row in rows for key in _keys(row, keys)]
     shown = [TeamProject(row.id, row.name, row.created_at, row.updated_at) for row in rows]
-    return Team(*team, TeamContext(0, len(seen), 0, "key"), shown, seen)
+    return Team(*team, TeamContext(0, len(seen), 0, "key" if actor.token is None else "member"), shown, seen)
 
 
 @needs("teams.read")
@@ -217,7 +222,7 @@ def count_team(library: Library, actor: Actor, id: str) -> TeamCounts:
         team = tx.projects.team_of(actor.project_id)
         if team is None or team[0] != id:
             raise errors.not_found("team", id)
-        return tx.projects.count_team(actor.key_id, id)
+        return tx.projects.count_team(actor, id)
 
 
 def create_first(library: Library, name: str) -> str:
@@ -269,6 +274,13 @@ def create_first_key(library: Library, named: str | None, new: NewApiKey) -> Api
 
 
 _MOST_PROJECTS = 10_000
+
+
+def _own_project_id(tx: Tx, actor: Actor) -> str | None:
+    if actor.token is not None:
+        return actor.token.own_project_id
+    own = tx.access.find_grant(actor.key_id, None)
+    return None if own is None else own.project_id
 
 
 def _administered(row: FoundProject | None, id: str) -> FoundProject:

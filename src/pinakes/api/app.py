@@ -13,8 +13,8 @@ import msgspec
 
 from pinakes import access
 from pinakes.access import Actor
-from pinakes.api import assets, collections, files, mlmodels, projects, tags, uploads
-from pinakes.api.authorization import check_origin, credentials, project_of
+from pinakes.api import assets, collections, downloads, files, mlmodels, projects, tags, uploads
+from pinakes.api.authorization import authenticate, check_origin, project_of
 from pinakes.api.call import Call, Threads
 from pinakes.api.cors import Cors
 from pinakes.api.http import (
@@ -42,6 +42,7 @@ from pinakes.worker import Worker
 ROUTES: list[Route] = [
     *collections.routes.all,
     *assets.routes.all,
+    *downloads.routes.all,
     *mlmodels.routes.all,
     *tags.routes.all,
     *uploads.routes.all,
@@ -125,7 +126,7 @@ class App:
                 status, headers, body = await self._part(path, scope, receive)
             elif path.startswith("/files/"):
                 name = "/files"
-                status = await self._file(path, scope, send, is_head, trace_id)
+                status = await self._file(path, scope, receive, send, is_head, trace_id)
                 self._observer.saw(method, name, status, started, trace_id)
                 return
             else:
@@ -161,7 +162,7 @@ class App:
         headers = dict(scope["headers"])
         if method not in _SAFE:
             check_origin(headers, self._library.config.cors_origins)
-        actor = self._actor(scope, headers, route)
+        actor = await self._actor(scope, headers, route)
         call: Call[Any, Any] = Call(self._library, self._threads, actor, params, headers)
         call.query = parse_query(route.query, scope["query_string"])
         if route.is_upload:
@@ -184,14 +185,13 @@ class App:
         length = headers.get(b"content-length", b"")
         return min(int(length), self._upload_limit) if length.isdigit() else self._upload_limit
 
-    def _actor(self, scope: Scope, headers: dict[bytes, bytes], route: Route) -> Actor:
+    async def _actor(self, scope: Scope, headers: dict[bytes, bytes], route: Route) -> Actor:
         """Who calls, once it is sure that they may: before anything of the request is looked at but its project."""
-        key_id, secret_hash = credentials(headers.get(b"authorization", b""))
         project_id = project_of(scope["query_string"])
         host = headers.get(b"host")
         origin = self._public_url or (f"{scope['scheme']}://{host.decode('latin-1')}" if host else "")
-        actor = access.authenticate(self._library, key_id, secret_hash, project_id, origin)
-        self._limit.take(key_id)
+        actor = await authenticate(self._library, headers.get(b"authorization", b""), project_id, origin)
+        self._limit.take(actor.key_id)
         if route.scope not in actor.scopes:
             access.require(actor, route.scope)
         return actor
@@ -216,11 +216,11 @@ class App:
             raise PinakesError("METHOD_NOT_ALLOWED", "Parts of uploads take PUT.", allow=_SIGNED["/uploads"])
         return await self._parts.put(path, scope["query_string"], dict(scope["headers"]), receive)
 
-    async def _file(self, path: str, scope: Scope, send: Send, is_head: bool, trace_id: str) -> int:
+    async def _file(self, path: str, scope: Scope, receive: Receive, send: Send, is_head: bool, trace_id: str) -> int:
         params = path.split("/")[2:]
         if len(params) != 3:
             raise PinakesError("NOT_FOUND", f"There is nothing at {path}.")
         if scope["method"] not in ("GET", "HEAD"):
             raise PinakesError("METHOD_NOT_ALLOWED", "Files take GET and HEAD.", allow=_SIGNED["/files"])
-        file = files.find(self._library, path, params, scope["query_string"])
-        return await files.send_file(self._library, file, dict(scope["headers"]), send, is_head, trace_id)
+        file = await files.find(self._library, path, params, scope["query_string"])
+        return await files.send_file(file, dict(scope["headers"]), receive, send, is_head, trace_id)

@@ -1,14 +1,49 @@
 """What a request says about who sends it."""
 
+import asyncio
 from base64 import b64decode
 from binascii import Error as Base64Error
+from concurrent.futures import Future
 
 from pinakes import access
+from pinakes.access import Actor
 from pinakes.api.http import parse_query
 from pinakes.api.routes import ProjectQuery
 from pinakes.errors import PinakesError
+from pinakes.library import Library
 
 _MOST_BYTES = 1024
+
+
+async def authenticate(library: Library, header: bytes, project_id: str | None, origin: str = "") -> Actor:
+    """Who sends an `Authorization` header, in a project. UNAUTHORIZED and FORBIDDEN as the two kinds have them.
+
+    Waits for nothing but, now and then, the keys of the issuer of tokens.
+    """
+    if header[:6].lower() == b"bearer":
+        return await _bear(library, header[6:].strip(), project_id, origin)
+    try:
+        key_id, secret_hash = credentials(header)
+    except PinakesError as error:
+        raise error if library.verifier is None else _either() from None
+    return access.authenticate(library, key_id, secret_hash, project_id, origin)
+
+
+async def _bear(library: Library, raw: bytes, project_id: str | None, origin: str) -> Actor:
+    verifier = library.verifier
+    if verifier is None:
+        hint = "the setting jwt_issuer turns them on. Send Authorization: Basic with an API key"
+        raise PinakesError("UNAUTHORIZED", f"This server takes no Bearer tokens; {hint}.")
+    found = verifier.check(raw)
+    while isinstance(found, Future):
+        await asyncio.shield(asyncio.wrap_future(found))  # others wait for it too
+        found = verifier.check(raw)
+    return access.admit(library, found, project_id, origin)
+
+
+def _either() -> PinakesError:
+    reason = "Send Authorization: Basic with base64 of API key, colon, API secret, or Bearer with a token."
+    return PinakesError("UNAUTHORIZED", reason, schemes=["Basic", "Bearer"])
 
 
 def credentials(header: bytes) -> tuple[str, bytes]:

@@ -71,7 +71,7 @@ def _error_headers(error: PinakesError) -> Headers:
     details = error.details
     match error.code:
         case "UNAUTHORIZED":
-            return [(b"www-authenticate", b'Basic realm="Pinakes", charset="UTF-8"')]
+            return _challenges(details)
         case "METHOD_NOT_ALLOWED":
             return [(b"allow", details["allow"].encode())]
         case "RANGE_NOT_SATISFIABLE":
@@ -79,6 +79,16 @@ def _error_headers(error: PinakesError) -> Headers:
         case "TOO_MANY_REQUESTS" | "UNAVAILABLE":
             return [(b"retry-after", str(details.get("retryAfter", 1)).encode())]
     return []
+
+
+def _challenges(details: dict[str, Any]) -> Headers:
+    """The ways to say who one is; what is wrong with a token, as RFC 6750 has it."""
+    found = [(b"www-authenticate", b'Basic realm="Pinakes", charset="UTF-8"')]
+    if "error" in details:
+        found.append((b"www-authenticate", f'Bearer realm="Pinakes", error="{details["error"]}"'.encode()))
+    elif "Bearer" in details.get("schemes", ()):
+        found.append((b"www-authenticate", b'Bearer realm="Pinakes"'))
+    return found
 
 
 def is_known(etag: bytes, headers: dict[bytes, bytes]) -> bool:

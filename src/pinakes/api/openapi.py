@@ -21,6 +21,7 @@ _ID = {
     "uploadId": "upload_0352cEzJ2TFiF3EpfsKGyC",
     "keyId": "key_0352cEynqSvs3jQnhxuESf",
     "teamId": "team_0352cEynqSv7wRwgs7cvAK",
+    "jobId": "job_0352cEzJ2TFiF3EpfsKGyC",
     "ownerId": "proj_0352cEynqSvYRCuN4qMBPE",
     "authorId": "key_0352cEynqSvs3jQnhxuESf",
 }
@@ -85,14 +86,20 @@ def describe(routes: list[Route]) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "security": [{"basic": []}],
+        "security": [{"basic": []}, {"bearer": []}],
         "tags": [{"name": noun} for noun in dict.fromkeys(route.noun for route in routes)],
         "paths": paths,
         "components": {
             "schemas": {name: schema for name, schema in components.items() if name not in queries},
             "responses": {code: _error(code) for code in STATUS},
             "securitySchemes": {
-                "basic": {"type": "http", "scheme": "basic", "description": "API key as user, API secret as password."}
+                "basic": {"type": "http", "scheme": "basic", "description": "API key as user, API secret as password."},
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "A token of the issuer that the operator configured (`jwt_issuer`).",
+                },
             },
         },
     }

@@ -3,9 +3,9 @@
 import asyncio
 from typing import Any
 
-from pinakes import __version__, access
+from pinakes import __version__
 from pinakes.api import docs, openapi
-from pinakes.api.authorization import credentials
+from pinakes.api.authorization import authenticate
 from pinakes.api.http import JSON, Headers, encode
 from pinakes.api.observe import Observer
 from pinakes.api.routes import Route
@@ -50,7 +50,7 @@ class Pages:
                 shown, body = docs.unpacked(shown, body)
             return "/docs", 200, list(shown), body
         if name == "/metrics" and not self._library.config.metrics_public:
-            access.authenticate(self._library, *credentials(headers.get(b"authorization", b"")), None)
+            await authenticate(self._library, headers.get(b"authorization", b""), None)
         return await self._answers[name](name)
 
     async def _index(self, name: str) -> Answer:

@@ -18,6 +18,9 @@ Row = tuple[Any, ...]
 IDS = "(SELECT value FROM json_each(?))"
 """A list of ids as a subquery; its parameter is made by `id_list`."""
 
+PAIRS = "(SELECT key AS name, value FROM json_each(?))"
+"""Names with a text each as a subquery; its parameter is made by `pair_list`."""
+
 _encode = msgspec.json.Encoder().encode
 _decode_names = msgspec.json.Decoder(list[str]).decode
 
@@ -37,6 +40,11 @@ class Driver(Protocol):
 def id_list(ids: Any) -> str:
     """The parameter for `IDS`."""
     return _encode(list(ids)).decode()
+
+
+def pair_list(pairs: dict[str, str]) -> str:
+    """The parameter for `PAIRS`."""
+    return _encode(pairs).decode()
 
 
 def names_of(aggregate: str) -> list[str]:

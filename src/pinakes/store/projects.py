@@ -1,8 +1,9 @@
 """SQL of projects and their team."""
 
+from pinakes.access import Actor
 from pinakes.page import Key
 from pinakes.projects import FoundProject, TeamCounts
-from pinakes.store.dialect import Driver
+from pinakes.store.dialect import PAIRS, Driver, pair_list
 
 _COLUMNS = "p.number, p.id, p.team_id, p.name, p.description, p.privacy_mode, p.created_at, p.updated_at"
 
@@ -24,22 +25,24 @@ class ProjectSql:
         rows = self._query(f"SELECT {_COLUMNS}, 'admin' FROM project p WHERE p.deleted_at IS NULL ORDER BY p.id")
         return [FoundProject(*row) for row in rows]
 
-    def get(self, key_id: str, id: str) -> FoundProject | None:
-        """A live project that a key may see."""
+    def get(self, actor: Actor, id: str) -> FoundProject | None:
+        """A live project that the actor may see."""
+        granted, param = _granted(actor)
         rows = self._query(
-            f"SELECT {_COLUMNS}, g.role FROM access_grant g JOIN project p ON p.id = g.project_id"
-            " WHERE g.api_key_id = ? AND g.project_id = ? AND p.deleted_at IS NULL",
-            (key_id, id),
+            f"SELECT {_COLUMNS}, g.role FROM {granted} g CROSS JOIN project p ON p.id = g.project_id"
+            " WHERE g.project_id = ? AND p.deleted_at IS NULL",
+            (param, id),
         )
         return FoundProject(*rows[0]) if rows else None
 
-    def page(self, key_id: str, team_id: str | None, after: Key | None, limit: int) -> list[FoundProject]:
-        """Live projects that a key may see, newest first."""
+    def page(self, actor: Actor, team_id: str | None, after: Key | None, limit: int) -> list[FoundProject]:
+        """Live projects that the actor may see, newest first."""
+        granted, param = _granted(actor)
         rows = self._query(
-            f"SELECT {_COLUMNS}, g.role FROM access_grant g JOIN project p ON p.id = g.project_id"
-            " WHERE g.api_key_id = ? AND g.project_id < ? AND p.deleted_at IS NULL"
+            f"SELECT {_COLUMNS}, g.role FROM {granted} g CROSS JOIN project p ON p.id = g.project_id"
+            " WHERE g.project_id < ? AND p.deleted_at IS NULL"
             " AND p.team_id = coalesce(?, p.team_id) ORDER BY g.project_id DESC LIMIT ?",
-            (key_id, after[0] if after else "~", team_id, limit),
+            (param, after[0] if after else "~", team_id, limit),
         )
         return [FoundProject(*row) for row in rows]
 
@@ -84,15 +87,25 @@ class ProjectSql:
         )
         return (rows[0][0], rows[0][1], rows[0][2], rows[0][3]) if rows else None
 
-    def count_team(self, key_id: str, team_id: str) -> TeamCounts:
-        """Live rows of live projects that a key may see. Reads every collection's and model's key: no hot path."""
-        return TeamCounts(*self._query(_COUNT_TEAM, (key_id, team_id))[0])
+    def count_team(self, actor: Actor, team_id: str) -> TeamCounts:
+        """Live rows of live projects that the actor may see. Reads every collection's and model's key: no hot path."""
+        granted, param = _granted(actor)
+        return TeamCounts(*self._query(_COUNT_TEAM.format(granted=granted), (param, team_id))[0])
+
+
+_OF_KEY = "(SELECT project_id, role FROM access_grant WHERE api_key_id = ?)"
+_OF_TOKEN = f"(SELECT name AS project_id, value AS role FROM {PAIRS})"
+
+
+def _granted(actor: Actor) -> tuple[str, str]:
+    """The projects an actor may see, each with its role, as a subquery and its parameter."""
+    return (_OF_KEY, actor.key_id) if actor.token is None else (_OF_TOKEN, pair_list(actor.token.grants))
 
 
 _COUNT_TEAM = """
 WITH live AS (
-    SELECT p.id, p.number FROM access_grant g CROSS JOIN project p ON p.id = g.project_id
-    WHERE g.api_key_id = ? AND p.team_id = ? AND p.deleted_at IS NULL
+    SELECT p.id, p.number FROM {granted} g CROSS JOIN project p ON p.id = g.project_id
+    WHERE p.team_id = ? AND p.deleted_at IS NULL
 )
 SELECT
     (SELECT count(*) FROM live),

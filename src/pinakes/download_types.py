@@ -13,6 +13,8 @@ Target = Literal[
     "gif", "heif", "jpeg", "jpg", "png", "svg", "webp", "avif", "tif", "tiff", "glb", "fbx", "obj", "mp3", "mp4"
 ]
 """Formats that can be asked for; of what is not a picture only the one it is stored in can be had."""
+CONVERTED = ("avif", "gif", "jpeg", "png", "tiff", "webp")
+"""Formats of pictures that are made of each other. They are variants of a link too."""
 
 _Ids = Annotated[list[Id], Meta(max_length=MOST_ARCHIVED)]
 
@@ -107,3 +109,12 @@ class Stored(msgspec.Struct, frozen=True):
     mime_type: str
     format: str | None
     created_at: str
+
+
+class Described(Stored, frozen=True):
+    """What files can be named after, empty where nothing is known."""
+
+    description: str
+    seed: str
+    prompt: str
+    generator: str

@@ -42,7 +42,7 @@ def expiry_of(link: str) -> str:
 
 
 def asset_path(project_id: str, asset_id: str, variant: str) -> str:
-    """Where an asset's bytes are served: `variant` is `original`, `thumbnail` or `preview`. Our ids need no quoting."""
+    """Where bytes are served; `api.files` knows the variants, not all of an asset. Our ids need no quoting."""
     return f"/files/{project_id}/{asset_id}/{variant}"
 
 

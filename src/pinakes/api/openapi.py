@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from pinakes import __version__
+from pinakes.api.files import VARIANTS
 from pinakes.api.http import STATUS, ErrorAnswer
 from pinakes.api.routes import Route
 from pinakes.asset_types import THUMBNAIL_SIZES
@@ -234,7 +235,7 @@ def _file_operation() -> dict[str, Any]:
         "in": "query",
         "schema": {"type": "integer", "enum": THUMBNAIL_SIZES, "default": THUMBNAIL_SIZE},
     }
-    variant = {"name": "variant", "in": "path", "required": True, "schema": {"enum": ["original", "thumbnail"]}}
+    variant = {"name": "variant", "in": "path", "required": True, "schema": {"enum": list(VARIANTS)}}
     ids = _path_parameters("/{projectId}/{assetId}")
     codes: tuple[Code, ...] = ("FORBIDDEN", "NOT_FOUND", "RANGE_NOT_SATISFIABLE", "UNAVAILABLE")
     body = {"content": {"*/*": {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}}}

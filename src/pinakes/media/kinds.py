@@ -1,5 +1,6 @@
 """What a file is: its first bytes decide, then the ending of its name. Nothing is decoded here."""
 
+import re
 from collections.abc import Iterator
 
 import msgspec
@@ -93,7 +94,16 @@ ENDINGS = {ending: type for type in TYPES.values() for ending in type.endings}
 DECODED = frozenset({"png", "jpeg", "webp", "gif", "avif", "tiff"})
 """The pictures we decode: quick enough to be done while the upload waits, and refused when they are damaged."""
 
-PROBERS = dict.fromkeys(DECODED, "images") | dict.fromkeys(("safetensors", "gguf"), "weights")
+PROBERS = {
+    **dict.fromkeys(("safetensors", "gguf"), "weights"),
+    **dict.fromkeys(DECODED, "images"),
+    **dict.fromkeys(("mp4", "mov", "3gp", "webm", "mkv", "avi", "ogv"), "video"),
+    **dict.fromkeys(("m4a", "wav", "flac", "ogg", "mp3", "aac"), "audio"),
+    **dict.fromkeys(("glb", "gltf", "obj", "ply", "stl"), "meshes"),
+    **dict.fromkeys(("txt", "md", "csv", "json"), "texts"),
+    "svg": "drawings",
+    "pdf": "documents",
+}
 """The module of this package that looks into files of a type, in a child process. Other types are stored unseen."""
 
 UNKNOWN = Type("unknown", "document", "application/octet-stream", (), "unknown")
@@ -145,6 +155,15 @@ def of(field: str, data: bytes, name: str) -> Type:
         advice = "rename it or send the right file."
         raise bad_request(field, f"the name says {by_name.label} but the bytes are {by_bytes.label}; {advice}")
     return by_bytes
+
+
+def ending_of(format: str | None, name: str) -> str:
+    """The ending for a file of a format, as its name has it if that fits; of no known format, if it is plain at all."""
+    own = name.rpartition(".")[2].lower() if "." in name else ""
+    type = TYPES.get(format or "")
+    if type is None:
+        return own if re.fullmatch("[a-z0-9]{1,10}", own) else "bin"
+    return own if own in type.endings else type.endings[0]
 
 
 def sniff(data: bytes) -> Type | None:

@@ -12,6 +12,7 @@ from pinakes.store.access import AccessSql
 from pinakes.store.assets import AssetSql
 from pinakes.store.collections import CollectionSql
 from pinakes.store.dialect import Driver
+from pinakes.store.downloads import DownloadSql
 from pinakes.store.jobs import JobSql
 from pinakes.store.members import MemberSql
 from pinakes.store.mlmodels import ModelSql
@@ -35,6 +36,7 @@ class Tx:
         self.collection_models = MemberSql(driver, "model")
         self.assets = AssetSql(driver)
         self.models = ModelSql(driver)
+        self.downloads = DownloadSql(driver)
         self.tags = TagSql(driver)
         self.jobs = JobSql(driver)
         self.uploads = UploadSql(driver)

@@ -1,0 +1,93 @@
+"""SQL of downloads: the archives and model files that were asked for, and the bytes that are sent."""
+
+import msgspec
+
+from pinakes.download_types import Described, Stored, Wanted
+from pinakes.store.dialect import IDS, Driver, id_list
+
+_STORED = "x.id, x.name, x.sha256, x.size, x.mime_type, x.format, x.created_at"
+_DESCRIBED = f"""
+    {_STORED}, coalesce(x.description, ''), coalesce(json_extract(x.generation, '$.seed'), ''),
+    coalesce(json_extract(x.generation, '$.prompt'), ''), coalesce(json_extract(x.generation, '$.generator'), '')
+"""
+_MODEL_FILE = "x.id, coalesce(x.file_name, x.name, x.id), x.sha256, x.size, ?, x.format, x.created_at"
+_LIVE_PROJECT = "p.id = ? AND p.deleted_at IS NULL"
+_FILE_TYPE = "application/octet-stream"
+
+_encode = msgspec.json.Encoder().encode
+_decode: msgspec.json.Decoder[Wanted] = msgspec.json.Decoder(Wanted)
+
+
+class DownloadSql:
+    """Statements on `download`, and on what is downloaded."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._query = driver.query
+        self._change = driver.change
+
+    def insert(self, owner: int, id: str, wanted: Wanted, now: str) -> None:
+        """Keep what was asked for."""
+        self._change(
+            "INSERT INTO download (owner, id, spec, created_at) VALUES (?, ?, ?, ?)",
+            (owner, id, _encode(wanted).decode(), now),
+        )
+
+    def find(self, owner: int, id: str) -> Wanted | None:
+        """What was asked for under an id."""
+        rows = self._query("SELECT spec FROM download WHERE owner = ? AND id = ?", (owner, id))
+        return _decode.decode(rows[0][0]) if rows else None
+
+    def locate(self, project_id: str, id: str) -> tuple[int, Wanted] | None:
+        """What was asked for in a live project, and the owner's number."""
+        rows = self._query(
+            "SELECT d.owner, d.spec FROM project p JOIN download d ON d.owner = p.number"
+            f" WHERE {_LIVE_PROJECT} AND d.id = ?",
+            (project_id, id),
+        )
+        return (rows[0][0], _decode.decode(rows[0][1])) if rows else None
+
+    def asset(self, project_id: str, id: str) -> Stored | None:
+        """The bytes of a live asset in a live project."""
+        rows = self._query(
+            f"SELECT {_STORED} FROM project p JOIN asset x ON x.owner = p.number"
+            f" WHERE {_LIVE_PROJECT} AND x.id = ? AND x.deleted_at IS NULL",
+            (project_id, id),
+        )
+        return Stored(*rows[0]) if rows else None
+
+    def assets(self, owner: int, ids: list[str]) -> dict[str, Stored]:
+        """The bytes of live assets among the ids."""
+        sql = f"SELECT {_STORED} FROM asset x WHERE x.owner = ? AND x.id IN {IDS} AND x.deleted_at IS NULL"
+        return {row[0]: Stored(*row) for row in self._query(sql, (owner, id_list(ids)))}
+
+    def described(self, owner: int, ids: list[str]) -> dict[str, Described]:
+        """Live assets among the ids, with what files can be named after."""
+        sql = f"SELECT {_DESCRIBED} FROM asset x WHERE x.owner = ? AND x.id IN {IDS} AND x.deleted_at IS NULL"
+        return {row[0]: Described(*row) for row in self._query(sql, (owner, id_list(ids)))}
+
+    def made_with(self, owner: int, model_ids: list[str], limit: int) -> list[str]:
+        """The ids of live assets that live models among these were used for, oldest first."""
+        rows = self._query(
+            f"SELECT DISTINCT x.id FROM model m JOIN asset_model u ON u.owner = m.owner AND u.model = m.number"
+            f" JOIN asset x ON x.number = u.asset AND x.deleted_at IS NULL"
+            f" WHERE m.owner = ? AND m.id IN {IDS} AND m.deleted_at IS NULL ORDER BY x.id LIMIT ?",
+            (owner, id_list(model_ids), limit),
+        )
+        return [row[0] for row in rows]
+
+    def model_file(self, project_id: str, id: str) -> Stored | None:
+        """The file of a live model in a live project, if it has one."""
+        rows = self._query(
+            f"SELECT {_MODEL_FILE} FROM project p JOIN model x ON x.owner = p.number"
+            f" WHERE {_LIVE_PROJECT} AND x.id = ? AND x.deleted_at IS NULL AND x.sha256 IS NOT NULL",
+            (_FILE_TYPE, project_id, id),
+        )
+        return Stored(*rows[0]) if rows else None
+
+    def expire(self, cutoff: str, limit: int) -> int:
+        """Forget up to `limit` downloads that were asked for at or before `cutoff`; how many."""
+        return self._change(
+            "DELETE FROM download WHERE (owner, id) IN"
+            " (SELECT owner, id FROM download WHERE created_at <= ? ORDER BY created_at LIMIT ?)",
+            (cutoff, limit),
+        )

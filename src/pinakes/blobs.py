@@ -25,6 +25,7 @@ from pinakes import ids
 from pinakes.errors import PinakesError, bad_request
 
 CHUNK = 256 * 1024
+_PIECE = 4 << 20
 # The sweep removes unreferenced blobs older than 24 h. Half of that leaves an upload that found its bytes already there
 # at least 12 h to reference them.
 REFRESH_AFTER_MS = 12 * 3600 * 1000
@@ -137,6 +138,21 @@ class Blobs:
             self.store.put(key, data, use_multipart=False)
         self.sync(key)
 
+    def write_stream(self, key: str, chunks: Iterator[bytes]) -> str:
+        """As `write`, for bytes that come in pieces and may be many; returns their sha256."""
+        _check(key)
+        digest = hashlib.sha256()
+
+        def hashed() -> Iterator[bytes]:
+            for chunk in chunks:
+                digest.update(chunk)
+                yield chunk
+
+        with store_errors():
+            self.store.put(key, hashed(), chunk_size=_PIECE, max_concurrency=2)
+        self.sync(key)
+        return digest.hexdigest()
+
     def size(self, key: str) -> int | None:
         """Bytes under the key; None when there are none."""
         info = self._info(key)
@@ -191,7 +207,7 @@ class Blobs:
     def delete(self, sha256: str) -> None:
         """Remove a blob and its thumbnails, the blob last: until it is gone the sweep finds it and tries again."""
         key = blob_key(sha256)
-        for path in [path for path, _, _ in self._list(key.replace("blobs", "thumbnails", 1).rpartition("/")[0])]:
+        for path in [path for path, _, _ in self.paths(key.replace("blobs", "thumbnails", 1).rpartition("/")[0])]:
             if sha256 in path:
                 self._delete(path)
         self._delete(key)
@@ -252,7 +268,7 @@ class Blobs:
         return BlobInfo(sha256, meta["size"], int(meta["last_modified"].timestamp() * 1000))
 
     def _files(self, prefix: str) -> Iterator[tuple[str, BlobInfo]]:
-        for path, size, modified_at_ms in self._list(prefix):
+        for path, size, modified_at_ms in self.paths(prefix):
             sha256 = _sha256_of(path)
             if sha256:
                 yield path, BlobInfo(sha256, size, modified_at_ms)
@@ -264,7 +280,8 @@ class Blobs:
                 chunk = bytes(self.store.get_range(key, start=at, end=min(at + CHUNK, end)))
             yield chunk
 
-    def _list(self, prefix: str) -> Iterator[tuple[str, int, int]]:
+    def paths(self, prefix: str) -> Iterator[tuple[str, int, int]]:
+        """Whatever is under a prefix: path, size, and when it was written."""
         pages = iter(self.store.list(prefix, chunk_size=1000))
         while True:
             with store_errors():

@@ -116,11 +116,17 @@ class Parts:
                 if not any(folder.iterdir()):  # somebody may be sending a part that comes too late
                     folder.rmdir()
 
-    def uploads(self) -> set[str]:
-        """The ids of uploads that have parts here."""
-        with store_errors():
-            found = self._blobs.store.list_with_delimiter("uploads")["common_prefixes"]
-        return {path.rpartition("/")[2] for path in found}
+    def has(self, upload_id: str, part: StoredPart) -> bool:
+        """Whether a part is there, whole."""
+        return self._size(_key(upload_id, part)) == part.size
+
+    def uploads(self) -> dict[str, int]:
+        """The ids of uploads that have something here, and when the newest of that was written."""
+        found: dict[str, int] = {}
+        for path, _, modified_at_ms in self._blobs.paths("uploads"):
+            id = path.split("/")[1]
+            found[id] = max(found.get(id, 0), modified_at_ms)
+        return found
 
     def _chunks(self, upload_id: str, parts: list[StoredPart]) -> Iterator[bytes]:
         for part in parts:

@@ -19,6 +19,7 @@ from pinakes.errors import PinakesError
 if TYPE_CHECKING:
     from pinakes.blobs import BlobInfo, Blobs, Unfinished
     from pinakes.library import Library
+    from pinakes.parts import Parts
     from pinakes.store import Store, Tx
     from pinakes.store.upkeep import Newest, Reference, TrashNoun, Use
 
@@ -26,7 +27,8 @@ Progress = Callable[[int, int], None]
 Rest = Callable[[float], bool]
 T = TypeVar("T")
 
-ORPHAN_AGE_MS = 24 * 3600 * 1000
+DAY_MS = 24 * 3600 * 1000
+ORPHAN_AGE_MS = DAY_MS
 """Bytes come before the asset that refers to them; younger bytes may be waiting for theirs."""
 
 HELD_UNTIL = "blobs_held_until"
@@ -58,6 +60,8 @@ class SweepReport(msgspec.Struct, frozen=True, rename="camel"):
     collections: int = 0
     blobs: int = 0
     blob_bytes: int = 0
+    uploads: int = 0
+    downloads: int = 0
 
 
 def check(library: Library, *, is_quick: bool = False, progress: Progress | None = None) -> list[Finding]:
@@ -65,13 +69,17 @@ def check(library: Library, *, is_quick: bool = False, progress: Progress | None
 
     What changes meanwhile is never a finding. `progress` gets how many of how many blobs were looked at.
     """
-    return check_parts(library.store, library.blobs, is_quick=is_quick, progress=progress)
+    found = check_parts(library.store, library.blobs, is_quick=is_quick, progress=progress)
+    return found if any(finding.code == "database" for finding in found) else found + _check_uploads(library)
 
 
 def check_parts(
     store: Store, blobs: Blobs, *, is_quick: bool = False, progress: Progress | None = None
 ) -> list[Finding]:
-    """`check` where there is no library yet. Once the database file itself is damaged, nothing else is looked at."""
+    """`check` where there is no library yet, and no file on its way.
+
+    Once the database file itself is damaged, nothing else is looked at.
+    """
     with store.survey() as tx:
         damage = [Finding("database", "", "database", message) for message in tx.upkeep.damage(is_quick)]
         if damage:
@@ -87,6 +95,22 @@ def check_parts(
         for files in blobs.unfinished()
         for file in files
         if _is_old(file)
+    ]
+
+
+def _check_uploads(library: Library) -> list[Finding]:
+    with library.store.read() as tx:
+        lost = [found for found in tx.uploads.all_parts() if not library.parts.has(*found[1:])]
+    with library.store.read() as tx:
+        lost = [found for found in lost if found in tx.uploads.all_parts()]  # its upload may have gone on meanwhile
+    findings = [
+        Finding("upload-part-missing", project_id, id, f"part {part.number} is missing; send it again")
+        for project_id, id, part in lost
+    ]
+    ages = library.parts.uploads()
+    stray = [id for id in _stray_uploads(library.store, library.parts) if ages.get(id, 0) < ids.now_ms() - DAY_MS]
+    return findings + [
+        Finding("upload-orphan", "", id, "no upload waits for these parts") for id in stray if id in ages
     ]
 
 
@@ -199,8 +223,9 @@ def sweep(library: Library, *, rest: Rest | None = None) -> SweepReport:
     for noun in _NOUNS:
         for deleted in _sweep_rows(library, noun, pause):
             rows[noun] += deleted
+    uploads = sum(_sweep_uploads(library, pause))
     blobs = [*_sweep_blobs(library, pause), *_sweep_unfinished(library, pause)]
-    return SweepReport(rows["asset"], rows["model"], rows["collection"], len(blobs), sum(blobs))
+    return SweepReport(rows["asset"], rows["model"], rows["collection"], len(blobs), sum(blobs), uploads)
 
 
 def hold_blobs(library: Library, ms: int) -> None:
@@ -221,6 +246,40 @@ def _sweep_rows(library: Library, noun: TrashNoun, pause: Rest) -> Iterator[int]
                 purge = tx.upkeep.purge(noun, owner, cutoff, _ROWS, _DEPENDENTS)
             yield purge.deleted
             is_more = purge.found > 0 and not _leave(pause, begun)
+
+
+def _sweep_uploads(library: Library, pause: Rest) -> Iterator[int]:
+    """How many uploads were abandoned; then the parts that no upload waits for go."""
+    cutoff = ids.iso(ids.now_ms() - library.config.upload_days * DAY_MS)
+    is_more = True
+    while is_more:
+        begun = time.monotonic()
+        with library.store.write() as tx:
+            purged = tx.uploads.purge(cutoff, _ROWS)
+        yield len(purged)
+        is_more = bool(purged) and not _leave(pause, begun)
+    for id in _until_told(_stray_uploads(library.store, library.parts), pause):
+        library.parts.delete(id)
+
+
+def _sweep_downloads(library: Library, pause: Rest) -> Iterator[int]:
+    """How many were forgotten: what was asked for so long ago that the first link to it has ended since."""
+    cutoff = ids.iso(ids.now_ms() - 2 * library.config.link_lifetime_s * 1000)
+    is_more = not pause(0)
+    while is_more:
+        begun = time.monotonic()
+        with library.store.write() as tx:
+            forgotten = tx.downloads.expire(cutoff, _ROWS)
+        yield forgotten
+        is_more = forgotten > 0 and not _leave(pause, begun)
+
+
+def _stray_uploads(store: Store, parts: Parts) -> list[str]:
+    """Uploads that are over, or never were, and have something lying about. Asked in this order: parts come later."""
+    there = list(parts.uploads())
+    with store.read() as tx:
+        waited_for = tx.uploads.pending(there)
+    return [id for id in there if id not in waited_for]
 
 
 def _sweep_blobs(library: Library, pause: Rest) -> Iterator[int]:

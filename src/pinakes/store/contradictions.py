@@ -100,6 +100,18 @@ def _dangling(code: str, table: str, noun: str, holder: str) -> str:
     )
 
 
+def _jobless(noun: str, status: str, kind: str) -> str:
+    """Rows that wait for a job which does not exist: they would wait for ever."""
+    return _statement(
+        "job-missing",
+        f"""
+        SELECT x.owner, x.id AS subject, 'it is {status}, but there is no job that would end that' AS message
+        FROM {noun} x WHERE x.status = '{status}'
+        AND NOT EXISTS (SELECT 1 FROM job j WHERE j.owner = x.owner AND j.subject = x.id AND j.kind = '{kind}')
+        """,
+    )
+
+
 CONTRADICTIONS = (
     _member_count("asset"),
     _member_count("model"),
@@ -116,4 +128,6 @@ CONTRADICTIONS = (
     _dangling("member-without-collection", "collection_model", "collection", "model"),
     _dangling("tagging-without-item", "asset_tag", "asset", "asset"),
     _dangling("tagging-without-item", "model_tag", "model", "model"),
+    _jobless("asset", "pending", "probe"),
+    _jobless("upload", "validating", "upload"),
 )

@@ -77,6 +77,24 @@ class UploadSql:
         sql = f"SELECT id FROM upload WHERE id IN {IDS} AND status IN ('pending', 'validating')"
         return {row[0] for row in self._query(sql, (id_list(ids),))}
 
+    def abandon(self, reason: str, now: str) -> None:
+        """End all uploads whose parts are not with the database any more."""
+        ended = "status IN ('pending', 'validating') AND source = 'multipart'"
+        self._change(f"DELETE FROM job WHERE kind = 'upload' AND subject IN (SELECT id FROM upload WHERE {ended})", ())
+        self._change(
+            f"UPDATE upload SET status = 'failed', error_message = ?, updated_at = ? WHERE {ended}", (reason, now)
+        )
+        self._change("DELETE FROM upload_part")
+
+    def all_parts(self) -> list[tuple[str, str, StoredPart]]:
+        """Every part that is waited for: its project, its upload, and itself."""
+        rows = self._query(
+            "SELECT coalesce(p.id, ''), x.id, t.number, t.size, t.sha256 FROM upload_part t"
+            " JOIN upload x ON x.owner = t.owner AND x.number = t.upload LEFT JOIN project p ON p.number = t.owner"
+            " WHERE x.status = 'pending' AND x.source = 'multipart'"
+        )
+        return [(row[0], row[1], StoredPart(*row[2:])) for row in rows]
+
     def purge(self, cutoff: str, limit: int) -> list[str]:
         """Delete uploads that nothing has happened to since `cutoff`; their ids. Those with a job are left to it."""
         due = self._query(

@@ -118,12 +118,10 @@ def _add_blobs(
     """How many blobs and thumbnails went in, and which blobs could not."""
     blobs, thumbnails, absent = 0, 0, []
     for done, total, reference in _references(library, copy):
-        data = _read(library.blobs, blob_key(reference.sha256))
-        if data is None or hashlib.sha256(data).hexdigest() != reference.sha256:
-            absent.append(reference.sha256)
-        else:
-            _add(archive, blob_key(reference.sha256), data)
+        if _add_blob(archive, library.blobs, reference.sha256):
             blobs += 1
+        else:
+            absent.append(reference.sha256)
         thumbnails += _add_thumbnails(archive, library.blobs, reference)
         if done % _SHOW_EVERY == 0 or done == total:
             progress(done, total)
@@ -143,6 +141,22 @@ def _references(library: Library, copy: Path) -> Iterator[tuple[int, int, Refere
                 done += 1
                 yield done, total, reference
             after = batch[-1].sha256
+
+
+def _add_blob(archive: tarfile.TarFile, blobs: Blobs, sha256: str) -> bool:
+    """Whether the bytes went in: they are there and have their hash. Read twice, because they may not fit in memory."""
+    try:
+        with blobs.local_file(sha256) as path, path.open("rb") as source:
+            if hashlib.file_digest(source, "sha256").hexdigest() != sha256:
+                return False
+            size = source.tell()
+            source.seek(0)
+            archive.addfile(_member(blob_key(sha256), size, None), source)
+            return True
+    except PinakesError as error:
+        if error.code != "NOT_FOUND":
+            raise
+        return False
 
 
 def _add_thumbnails(archive: tarfile.TarFile, blobs: Blobs, reference: Reference) -> int:

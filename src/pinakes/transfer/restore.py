@@ -6,7 +6,6 @@ last: until it has, there is no library.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tarfile
@@ -19,8 +18,8 @@ from urllib.parse import unquote, urlsplit
 import apsw
 import msgspec
 
-from pinakes import upkeep
-from pinakes.blobs import Blobs, open_blobs
+from pinakes import ids, upkeep
+from pinakes.blobs import CHUNK, Blobs, open_blobs
 from pinakes.config import Config
 from pinakes.errors import PinakesError, bad_request
 from pinakes.store.sqlite import SqliteStore, create_or_upgrade, is_created
@@ -165,17 +164,16 @@ def _unpack_database(info: tarfile.TarInfo, content: BinaryIO, path: Path) -> No
 
 def _unpack_bytes(info: tarfile.TarInfo, content: BinaryIO, blobs: Blobs) -> str:
     """Store a blob or a thumbnail; which of them it is. `Blobs.write` refuses any name that is not exactly a key."""
-    data = content.read()
     kind, _, rest = info.name.partition("/")
     expected = rest.rpartition("/")[2] if kind == "blobs" else info.pax_headers.get(HASH_RECORD)
-    if hashlib.sha256(data).hexdigest() != expected:
-        raise _damaged(f"{info.name!r} does not have its hash")
     try:
-        blobs.write(info.name, data)
+        sha256 = blobs.write_stream(info.name, iter(lambda: content.read(CHUNK), b""))
     except PinakesError as error:
         if error.code == "BAD_REQUEST":
             raise _damaged(f"{info.name!r} is no name that a backup holds") from error
         raise
+    if sha256 != expected:
+        raise _damaged(f"{info.name!r} does not have its hash")
     return kind
 
 
@@ -197,6 +195,8 @@ def _check(database: Path, blobs: Blobs) -> list[Finding]:
     try:
         create_or_upgrade(database)
         with closing(SqliteStore(database)) as store:
+            with store.write() as tx:
+                tx.uploads.abandon("its parts are in no backup; send the file again", ids.now())
             findings = upkeep.check_parts(store, blobs, is_quick=True)
     except apsw.Error as error:
         raise _damaged(f"its database is not one of ours: {error}") from error

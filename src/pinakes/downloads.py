@@ -50,15 +50,12 @@ def of_asset(library: Library, actor: Actor, id: str, target: Target | None = No
 
     NOT_FOUND when unknown or in the trash. BAD_REQUEST naming `targetFormat` for a format that it cannot be had in.
     """
-    with library.store.read() as tx:
-        stored = tx.downloads.asset(actor.project_id, id)
-    if stored is None:
-        raise errors.not_found("asset", id)
-    format = None if target is None else _CANONICAL.get(target, target)
-    if format in (None, stored.format):
+    stored = locate(library, actor.project_id, id)
+    format = stored.format if target is None else _CANONICAL.get(target, target)
+    if target is None or format is None or format == stored.format:
         variant, mime_type = "download", stored.mime_type
     else:
-        variant, mime_type = format, _convert(library, stored, format)
+        variant, mime_type = format, _convert(library, stored, format, target)
     return Download(library.links.make(actor.origin, asset_path(actor.project_id, id, variant)), mime_type)
 
 
@@ -162,12 +159,12 @@ def file_name(library: Library, stored: Stored, format: str | None) -> str:
     return f"{stem if is_ended else stored.name}.{ending}"
 
 
-def _convert(library: Library, stored: Stored, format: str) -> str:
+def _convert(library: Library, stored: Stored, format: str, target: Target) -> str:
     """Make the picture in another format unless there is one already; the media type of the format."""
     if stored.format not in CONVERTED or format not in CONVERTED:
         can = f"as {', '.join(CONVERTED)}" if stored.format in CONVERTED else "only as it is: leave targetFormat out"
         shown = stored.mime_type if stored.format is None else stored.format
-        raise errors.bad_request("targetFormat", f"a file of type {shown} cannot be had as {format}, but {can}")
+        raise errors.bad_request("targetFormat", f"a file of type {shown} cannot be had as {target}, but {can}")
     if not library.blobs.has_converted(stored.sha256, format):
         with library.blobs.local_file(stored.sha256) as path:
             data = library.media.convert("targetFormat", path, stored.format, format)

@@ -223,9 +223,9 @@ def sweep(library: Library, *, rest: Rest | None = None) -> SweepReport:
     for noun in _NOUNS:
         for deleted in _sweep_rows(library, noun, pause):
             rows[noun] += deleted
-    uploads = sum(_sweep_uploads(library, pause))
+    uploads, downloads = sum(_sweep_uploads(library, pause)), sum(_sweep_downloads(library, pause))
     blobs = [*_sweep_blobs(library, pause), *_sweep_unfinished(library, pause)]
-    return SweepReport(rows["asset"], rows["model"], rows["collection"], len(blobs), sum(blobs), uploads)
+    return SweepReport(rows["asset"], rows["model"], rows["collection"], len(blobs), sum(blobs), uploads, downloads)
 
 
 def hold_blobs(library: Library, ms: int) -> None:

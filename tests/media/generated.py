@@ -103,6 +103,21 @@ INVOKEAI = {
     "app_version": "5.4.2",
 }
 
+INVOKEAI_2 = {
+    "model": "stable diffusion",
+    "model_weights": "stable-diffusion-1.5",
+    "model_hash": "cc6cb27103417325ff94f52b7a5d2dde",
+    "app_id": "invoke-ai/InvokeAI",
+    "image": {"prompt": [{"prompt": "a robot [blurry]", "weight": 1.0}], "steps": 50, "seed": 16, "sampler": "k_lms"},
+}
+INVOKEAI_3 = {
+    "positive_prompt": "a robot",
+    "seed": 3,
+    "model": {"model_name": "m", "base_model": "sd-1"},
+    "loras": [{"lora": {"model_name": "l"}, "weight": 1}],
+}
+JOB = "Job ID: 01234567-89ab-cdef-0123-456789abcdef"
+
 FOOOCUS: dict[str, Any] = {
     "adm_guidance": "(1.5, 0.8, 0.3)",
     "base_model": "juggernautXL_v8Rundiffusion",
@@ -229,6 +244,11 @@ DRAWING = {
 }
 
 
+def escaped(text: str) -> str:
+    """For XML."""
+    return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
 def saved(format: str, **options: Any) -> bytes:
     """A small picture, as Pillow writes it."""
     file = io.BytesIO()
@@ -270,3 +290,8 @@ def commented(format: str, text: str, encoding: str = "utf-16-be", order: str = 
     """With an EXIF user comment, as AUTOMATIC1111 has it."""
     code = b"ASCII\0\0\0" if encoding == "ascii" else b"UNICODE\0"
     return with_exif(format, exif(comment=code + text.encode(encoding), order=order))
+
+
+def windows_exif(text: str) -> bytes:
+    """With the comment that Windows shows among a file's properties."""
+    return exif({0x9C9C: text.encode("utf-16-le")})

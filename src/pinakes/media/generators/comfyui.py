@@ -40,12 +40,11 @@ def read(texts: Mapping[str, str]) -> Generation | None:
 
 
 def of_graph(nodes: Graph) -> Generation:
-    outputs = _outputs(nodes)
-    start = _sampler(nodes, outputs)
+    output, start = _output_and_sampler(nodes)
     at = nodes[start]
     prompt, negative = (list(_prompts(nodes, start, purpose)) for purpose in ("positive", "negative"))
     width, height = _size(nodes, start)
-    used = list(dict.fromkeys([*upstream(nodes, [start]), *upstream(nodes, outputs)]))
+    used = list(dict.fromkeys([*upstream(nodes, [start]), *upstream(nodes, [output])]))
     return Generation(
         generator=NAME,
         prompt=_joined(prompt),
@@ -69,13 +68,17 @@ def _outputs(nodes: Graph) -> list[str]:
     return sorted(ends, key=lambda id: "save" not in nodes[id]["class_type"].lower())
 
 
-def _sampler(nodes: Graph, outputs: list[str]) -> str:
-    """The last sampler on the way to the first output that has one, and from it to the first along the pictures."""
+def _output_and_sampler(nodes: Graph) -> tuple[str, str]:
+    """The first output that a sampler leads to, and the first of those along the pictures that lead to it.
+
+    An output twice where there is no sampler.
+    """
+    outputs = _outputs(nodes)
     for output in outputs[:_MAX_OUTPUTS]:
         found = next((id for id in upstream(nodes, [output]) if _is_sampler(nodes[id])), None)
         if found:
-            return [id for id in upstream(nodes, [found], _PICTURES) if _is_sampler(nodes[id])][-1]
-    return outputs[0]
+            return output, [id for id in upstream(nodes, [found], _PICTURES) if _is_sampler(nodes[id])][-1]
+    return outputs[0], outputs[0]
 
 
 def _is_sampler(inputs: Json) -> bool:
@@ -91,7 +94,7 @@ def _setting(nodes: Graph, start: str, *names: str) -> Any:
     for id in islice(setters, _MAX_SETTERS):
         for name in names:
             value = scalar(nodes, nodes[id], name)
-            if value is not None and (id == start or not _is_sampler(nodes[id])):
+            if value is not None:
                 return value
     return None
 

@@ -16,7 +16,7 @@ from pinakes.media.tensors import Header, Tensor, quoted, refusal
 
 MOST_VALUES = 100_000
 MOST_TENSORS = 200_000
-MOST_ITEMS = 10_000_000
+MOST_ITEMS = 5_000_000
 """Texts in lists, all together. A vocabulary of 260,000 tokens with as many merges is the most that is known."""
 MOST_TAGS = 100
 MOST_KEY = 65_535

@@ -17,7 +17,7 @@ from pinakes.media.tensors import MOST_DIMENSIONS, Header, Tensor, quoted, refus
 MOST_HEADER = 100_000_000
 # In memory, objects and lists cost a hundred times their text. Real headers have some 10,000 tensors at most; brackets
 # and commas within texts (captions, mostly) count too.
-MOST_BRACKETS = 1_000_000
+MOST_BRACKETS = 500_000
 MOST_COMMAS = 2_000_000
 
 _BITS = {

@@ -88,11 +88,12 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
     """What the header of a model file says, and what the names and shapes of its tensors tell.
 
     `architecture` is the file's own word for it, `family` ours for what its tensors fit, and `type` the hosted
-    service's, `custom` when unsure. `base_model` and `base_model_hash` are what it was trained on; `tensors_hash` is what its
-    trainer said of its tensors, in hex. `network` is how a LoRA is built (lora, dora, loha, lokr, oft). `parameters`
-    hold `rank` and what else the hosted service has a name for; `trained_steps`, `epoch`, `resolution` and `optimizer`
-    are about the training too. `trigger_words` come with the surest first, `training_tags` with how many captions had
-    them, most first. `dtype` is what most of the numbers are stored as, `quantization` GGUF's word for the whole file.
+    service's, `custom` when unsure. `base_model` and `base_model_hash` are what it was trained on, `tensors_hash` is
+    what its trainer said of its tensors, in hex. `network` is how a LoRA is built (lora, dora, loha, lokr, oft).
+    `parameters` hold `rank` and what else the hosted service has a name for; `trained_steps`, `epoch`, `resolution` and
+    `optimizer` are about the training too. `trigger_words` come with the surest first, `training_tags` with how many
+    captions had them, most first. `dtype` is what most of the numbers are stored as, `quantization` GGUF's word for the
+    whole file.
     """
 
     format: str

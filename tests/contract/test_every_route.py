@@ -37,7 +37,6 @@ NOWHERE = [
     "/files/a/b",
     "/files/a/b/c/d",
     "/v1/uploads",
-    "/v1/search/assets",
     "/v1/jobs",
     "/v1/generate/txt2img",
     "/%2e%2e/%2e%2e/etc/passwd",

@@ -42,6 +42,8 @@ TABLE = """
     PUT    /models/{modelId}/description               401    401     404     403     403     200    200
     GET    /models/{modelId}/examples                  401    401     404     200     403     200    200
     PUT    /models/{modelId}/examples                  401    401     404     403     403     200    200
+    POST   /search/assets                              401    401     200     200     200     200    200
+    POST   /search/models                              401    401     200     200     403     200    200
     GET    /tags                                       401    401     200     200     403     200    200
     GET    /projects                                   401    401     200     200     403     200    200
     POST   /projects                                   401    401     200     403     403     403    200
@@ -79,6 +81,8 @@ BODIES: dict[str, Callable[[Ids], Any]] = {
     "PUT /models/{modelId}/tags": lambda _: {"add": ["new"]},
     "PUT /models/{modelId}/description": lambda ids: {"description": f"As in {ids['assetId']}."},
     "PUT /models/{modelId}/examples": lambda ids: {"assetIds": [ids["assetId"]]},
+    "POST /search/assets": lambda ids: {"query": "c", "filter": f"collectionIds = {ids['collectionId']}"},
+    "POST /search/models": lambda _: {"query": "c"},
     "POST /projects": lambda _: {"name": "new"},
     "PUT /projects/{projectId}": lambda _: {"name": "new"},
 }

@@ -39,6 +39,10 @@ TABLE = """
     GET  /models/{model}/examples                                                 3
     GET  /models/{model}/description                                              4
     GET  /tags                                                                    2
+    POST /search/assets?for=words                                                 6
+    POST /search/assets?for=tag                                                   6
+    POST /search/models?for=words                                                 6
+    POST /search/models?for=tag                                                   6
     GET  /projects                                                                3
     GET  /teams                                                                   4
 """
@@ -105,7 +109,13 @@ def _fill(shelf: Shelf, size: int) -> None:
 def _measure(shelf: Shelf, call: str, size: int) -> tuple[int, int]:
     """Statements and rows of a call. The least of some runs: whatever else the server does can only add statements."""
     method, path = call.format(**shelf.names).split(" ")
-    body = {"POST /assets/get-bulk": {"assetIds": shelf.assets}, "POST /models/get-bulk": {"modelIds": shelf.models}}
+    body: dict[str, Any] = {
+        "POST /assets/get-bulk": {"assetIds": shelf.assets},
+        "POST /models/get-bulk": {"modelIds": shelf.models},
+    }
+    for noun in ("assets", "models"):
+        body[f"POST /search/{noun}?for=words"] = {"query": "red blue", "limit": size}
+        body[f"POST /search/{noun}?for=tag"] = {"filter": "tags = red AND createdAt > 2000-01-01", "limit": size}
     if method == "GET" and re.fullmatch(r"GET /(collections|assets|models|tags|projects)\b.*", call):
         path += ("&" if "?" in path else "?") + f"pageSize={size}"
     if call == "GET /models/{model}/examples" or call == "GET /models/{model}/description":
@@ -142,5 +152,5 @@ def test_the_number_of_statements_does_not_grow(counted: dict[int, dict[str, tup
 def test_every_list_is_in_the_table() -> None:
     tabled = {re.sub(r"\?.*", "", call) for call in _rows()}
     paged = {f"GET {route.path}" for route in ROUTES if "page_size" in route.query.__struct_fields__}
-    bulk = {f"POST {route.path}" for route in ROUTES if route.path.endswith("/get-bulk")}
+    bulk = {f"POST {route.path}" for route in ROUTES if route.path.endswith("/get-bulk") or "/search/" in route.path}
     assert paged | bulk <= tabled

@@ -13,7 +13,7 @@ import msgspec
 
 from pinakes import access
 from pinakes.access import Actor
-from pinakes.api import assets, collections, downloads, files, mlmodels, projects, tags, uploads
+from pinakes.api import assets, collections, downloads, files, mlmodels, projects, search, tags, uploads
 from pinakes.api.authorization import authenticate, check_origin, project_of
 from pinakes.api.call import Call, Threads
 from pinakes.api.cors import Cors
@@ -45,6 +45,7 @@ ROUTES: list[Route] = [
     *downloads.routes.all,
     *mlmodels.routes.all,
     *tags.routes.all,
+    *search.routes.all,
     *uploads.routes.all,
     *projects.routes.all,
 ]

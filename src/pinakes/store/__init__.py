@@ -17,6 +17,7 @@ from pinakes.store.jobs import JobSql
 from pinakes.store.members import MemberSql
 from pinakes.store.mlmodels import ModelSql
 from pinakes.store.projects import ProjectSql
+from pinakes.store.search import SearchSql
 from pinakes.store.tags import TagSql
 from pinakes.store.upkeep import UpkeepSql
 from pinakes.store.uploads import UploadSql
@@ -38,6 +39,7 @@ class Tx:
         self.models = ModelSql(driver)
         self.downloads = DownloadSql(driver)
         self.tags = TagSql(driver)
+        self.search = SearchSql(driver)
         self.jobs = JobSql(driver)
         self.uploads = UploadSql(driver)
         self.upkeep = UpkeepSql(driver)

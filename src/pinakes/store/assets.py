@@ -5,7 +5,7 @@ import msgspec
 from pinakes.asset_types import NO_FACTS, Bytes, Facts, FoundAsset, Generation, Located, UsedModel
 from pinakes.assets import AssetFilter
 from pinakes.page import Key
-from pinakes.store import pages
+from pinakes.store import fulltext, looks, pages
 from pinakes.store.dialect import IDS, Driver, Row, id_list, names_of
 
 _STORED = (
@@ -103,7 +103,9 @@ class AssetSql:
                 *_found(data),
             ),
         )
-        return int(rows[0][0])
+        number = int(rows[0][0])
+        self._index(owner, number)
+        return number
 
     def settle(self, owner: int, number: int, data: Bytes, now: str) -> None:
         """Store what looking into the bytes of a pending asset has found."""
@@ -112,6 +114,7 @@ class AssetSql:
             " has_preview = ?, facts = ?, generation = ?, look = ?, updated_at = ? WHERE owner = ? AND number = ?",
             (data.width, data.height, data.frames, *_found(data), now, owner, number),
         )
+        self._index(owner, number)
 
     def fail(self, owner: int, number: int, message: str, now: str) -> None:
         """Store why nothing came of looking into the bytes of a pending asset."""
@@ -132,6 +135,7 @@ class AssetSql:
             "UPDATE asset SET name = ?, description = ?, updated_at = ? WHERE owner = ? AND id = ?",
             (row.name, row.description, row.updated_at, owner, row.id),
         )
+        self._change(fulltext.INDEX["asset"], (owner, row.number))
 
     def trash(self, owner: int, ids: list[str], now: str) -> list[int]:
         """Mark live assets among the ids; the numbers of those."""
@@ -154,6 +158,11 @@ class AssetSql:
         """Of those ids that are assets, live or not: when each was deleted."""
         sql = f"SELECT id, deleted_at FROM asset WHERE owner = ? AND id IN {IDS}"
         return {row[0]: row[1] for row in self._query(sql, (owner, id_list(ids)))}
+
+    def _index(self, owner: int, number: int) -> None:
+        """Let a search find an asset whose bytes were looked into."""
+        self._change(fulltext.INDEX["asset"], (owner, number))
+        self._change(looks.INDEX, (owner, number))
 
 
 def _row(row: Row) -> FoundAsset:

@@ -5,7 +5,7 @@ import msgspec
 from pinakes.mlmodels import ModelFilter
 from pinakes.model_types import FoundModel, ModelSettings
 from pinakes.page import Key
-from pinakes.store import pages
+from pinakes.store import fulltext, pages
 from pinakes.store.dialect import IDS, Driver, Row, id_list, names_of
 
 _STORED = (
@@ -85,7 +85,9 @@ class ModelSql:
                 row.updated_at,
             ),
         )
-        return int(rows[0][0])
+        number = int(rows[0][0])
+        self._change(fulltext.INDEX["model"], (owner, number))
+        return number
 
     def update(self, owner: int, row: FoundModel, is_cover_set: bool) -> None:
         """Store what may change. The thumbnail only with `is_cover_set`: `row` lacks one that is in the trash."""
@@ -105,6 +107,7 @@ class ModelSql:
                 row.id,
             ),
         )
+        self._change(fulltext.INDEX["model"], (owner, row.number))
 
     def set_examples(self, owner: int, number: int, asset_ids: list[str]) -> None:
         """Replace a model's examples by live assets."""

@@ -18,6 +18,7 @@ from pinakes.errors import PinakesError
 from pinakes.store import Done, Tx
 from pinakes.store.checkpoint import Checkpointer
 from pinakes.store.dialect import Row, violations
+from pinakes.store.fulltext import terms
 from pinakes.store.group import GroupCommit
 
 _WRITE_CACHE_KIB = 32 * 1024
@@ -101,6 +102,7 @@ class SqliteStore:
             connection.pragma("temp_store", "memory")
             connection.pragma("journal_size_limit", _KEPT_LOG_BYTES)
             connection.wal_autocheckpoint(0)
+            connection.create_scalar_function("terms", terms, 2, deterministic=True)
         return connection
 
     def read(self) -> _Snapshot:
@@ -235,6 +237,7 @@ def create_or_upgrade(path: Path) -> list[str]:
         connection = apsw.Connection(str(path))
         connection.set_busy_timeout(5000)
         connection.pragma("journal_mode", "wal")
+        connection.create_scalar_function("terms", terms, 2, deterministic=True)
         ran = []
         for number, name, sql in _migrations():
             with connection:

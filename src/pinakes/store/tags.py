@@ -2,6 +2,7 @@
 
 from pinakes.collections import MemberNoun
 from pinakes.page import Key
+from pinakes.store import fulltext
 from pinakes.store.dialect import IDS, Driver, id_list
 from pinakes.tags import Tag
 
@@ -37,6 +38,7 @@ class TagSql:
         )
         added = "SELECT value AS name FROM json_each(?)"
         self._change(_COUNT_IN.format(names=added), (owner, now, now, id_list(names)))
+        self._change(fulltext.INDEX[noun], (owner, number))
 
     def delete(self, owner: int, noun: MemberNoun, number: int, names: list[str], now: str) -> None:
         """Untag a live thing of names it has."""
@@ -54,6 +56,7 @@ class TagSql:
             f"DELETE FROM tag WHERE owner = ? AND item_count = 0 AND name IN {IDS}",
             (owner, id_list(names)),
         )
+        self._change(fulltext.INDEX[noun], (owner, number))
 
     def recount(self, owner: int, noun: MemberNoun, numbers: list[int], sign: int, now: str) -> None:
         """Count things in (`sign` 1) or out (-1) of every tag they have."""

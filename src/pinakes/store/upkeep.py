@@ -10,6 +10,7 @@ from typing import Literal
 import apsw
 import msgspec
 
+from pinakes.store import fulltext, looks
 from pinakes.store.contradictions import CONTRADICTIONS
 from pinakes.store.dialect import IDS, Driver, Row, id_list
 
@@ -175,8 +176,16 @@ class UpkeepSql:
             cleared += [self._unset_cover(holder, owner, [row[1] for row in due], dependents) for holder in _HOLDERS]
         if max(cleared) == dependents:
             return Purge(len(due), 0)
+        self._forget(noun, owner, numbers)
         sql = f"DELETE FROM {noun} WHERE +owner = ? AND number IN {IDS}"
         return Purge(len(due), self._change(sql, (owner, id_list(numbers))))
+
+    def _forget(self, noun: TrashNoun, owner: int, numbers: list[int]) -> None:
+        """Let no search come upon rows that are about to go."""
+        if noun != "collection":
+            self._change(fulltext.FORGET[noun], (id_list(numbers),))
+        if noun == "asset":
+            self._change(looks.FORGET, (id_list(numbers), owner))
 
     def _clear(self, noun: TrashNoun, table: str, key: str, owner: int, numbers: list[int], limit: int) -> int:
         returned = table.replace("_", ", ") if noun == "collection" else "1, 1"

@@ -118,34 +118,38 @@ WHERE a.model_id IS NOT NULL;
 INSERT INTO model_alias (owner, model, key)
 SELECT owner, number, 'name:' || lower(name) FROM model WHERE name IS NOT NULL;
 
--- Look-alikes: `band` is a sixteenth of the hash's range of bits and where it stood, 4 rows for each picture. Hashes that
+-- What a search sorts and filters by, each with the rows of a project in its order. A walk stops when a page is full.
+CREATE INDEX asset_kind ON asset (owner, kind, type) WHERE deleted_at IS NULL;
+CREATE INDEX asset_name ON asset (owner, name) WHERE deleted_at IS NULL;
+CREATE INDEX asset_size ON asset (owner, size) WHERE deleted_at IS NULL;
+CREATE INDEX asset_width ON asset (owner, width) WHERE deleted_at IS NULL;
+CREATE INDEX asset_height ON asset (owner, height) WHERE deleted_at IS NULL;
+
+-- Look-alikes: 4 rows for each picture, a band being 16 bits of its look and which of the four they are. Looks that
 -- differ in few bits have a band in common, or nearly.
 CREATE TABLE asset_look (
     owner INTEGER NOT NULL,
     band  INTEGER NOT NULL,
     asset INTEGER NOT NULL,
+    look  INTEGER NOT NULL,
     PRIMARY KEY (owner, band, asset)
 ) WITHOUT ROWID;
 
--- Full text by number. The texts themselves are in their tables and not kept twice.
-CREATE VIRTUAL TABLE asset_text USING fts5 (
-    name, tags, prompt, description, content='', contentless_delete=1, prefix='2 3',
-    tokenize="unicode61 remove_diacritics 2"
-);
+-- Full text by number. The texts are in their tables and not kept twice; store/fulltext.py says what the terms are. The
+-- lists of prefixes are for the first two and three letters after owner and place.
+CREATE VIRTUAL TABLE asset_text USING fts5 (terms, content='', contentless_delete=1, prefix='8 9', tokenize=ascii);
+CREATE VIRTUAL TABLE model_text USING fts5 (terms, content='', contentless_delete=1, prefix='8 9', tokenize=ascii);
 
-CREATE VIRTUAL TABLE model_text USING fts5 (
-    name, tags, words, description, content='', contentless_delete=1, prefix='2 3',
-    tokenize="unicode61 remove_diacritics 2"
-);
-
-INSERT INTO asset_text (rowid, name, tags, prompt, description)
-SELECT number, name,
-    (SELECT coalesce(group_concat(t.name, ' '), '') FROM asset_tag t WHERE t.owner = a.owner AND t.asset = a.number),
-    '', coalesce(description, '')
+INSERT INTO asset_text (rowid, terms)
+SELECT number, terms(owner, json_array(
+    json_array(name),
+    json((SELECT json_group_array(t.name) FROM asset_tag t WHERE t.owner = a.owner AND t.asset = a.number)),
+    json_array(), json_array(description)))
 FROM asset a;
 
-INSERT INTO model_text (rowid, name, tags, words, description)
-SELECT number, coalesce(name, ''),
-    (SELECT coalesce(group_concat(t.name, ' '), '') FROM model_tag t WHERE t.owner = m.owner AND t.model = m.number),
-    '', coalesce(short_description, '') || ' ' || description
+INSERT INTO model_text (rowid, terms)
+SELECT number, terms(owner, json_array(
+    json_array(name),
+    json((SELECT json_group_array(t.name) FROM model_tag t WHERE t.owner = m.owner AND t.model = m.number)),
+    json_array(), json_array(short_description, description)))
 FROM model m;

@@ -24,10 +24,11 @@ _LOADERS = {
 
 
 def set_up() -> None:
-    """Close every way into libvips but the loaders of the six formats, and keep nothing between images."""
+    """Close every way into libvips but the loaders of the six formats and SVG, and keep nothing between images."""
     pyvips.operation_block_set("VipsForeignLoad", True)
     for name, _ in _LOADERS.values():
         pyvips.operation_block_set(name, False)
+    pyvips.operation_block_set("VipsForeignLoadSvg", False)  # for `drawings`
     pyvips.cache_set_max(0)
     pyvips.concurrency_set(2)
 

@@ -12,6 +12,15 @@ _DESCRIBED = f"""
 """
 _MODEL_FILE = "x.id, coalesce(x.file_name, x.name, x.id), x.sha256, x.size, ?, x.format, x.created_at"
 _LIVE_PROJECT = "p.id = ? AND p.deleted_at IS NULL"
+_MADE_WITH = f"""
+SELECT x.id FROM (
+    SELECT number FROM asset WHERE owner = ? AND model_id IN {IDS}
+    UNION
+    SELECT u.asset FROM model m JOIN asset_ingredient u ON u.owner = m.owner AND u.model = m.number
+    WHERE m.owner = ? AND m.id IN {IDS}
+) made JOIN asset x ON x.number = made.number AND x.deleted_at IS NULL
+ORDER BY x.id LIMIT ?
+"""
 _FILE_TYPE = "application/octet-stream"
 
 _encode = msgspec.json.Encoder().encode
@@ -66,13 +75,8 @@ class DownloadSql:
         return {row[0]: Described(*row) for row in self._query(sql, (owner, id_list(ids)))}
 
     def made_with(self, owner: int, model_ids: list[str], limit: int) -> list[str]:
-        """The ids of live assets that live models among these were used for, oldest first."""
-        rows = self._query(
-            f"SELECT DISTINCT x.id FROM model m JOIN asset_model u ON u.owner = m.owner AND u.model = m.number"
-            f" JOIN asset x ON x.number = u.asset AND x.deleted_at IS NULL"
-            f" WHERE m.owner = ? AND m.id IN {IDS} AND m.deleted_at IS NULL ORDER BY x.id LIMIT ?",
-            (owner, id_list(model_ids), limit),
-        )
+        """The ids of live assets that any of these models was used for, oldest first."""
+        rows = self._query(_MADE_WITH, (owner, id_list(model_ids), owner, id_list(model_ids), limit))
         return [row[0] for row in rows]
 
     def model_file(self, project_id: str, id: str) -> Stored | None:

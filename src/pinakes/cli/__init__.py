@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from pinakes import __version__
-from pinakes.cli import keys, projects, serve, transfer, upkeep
+from pinakes.cli import keys, projects, serve, transfer, upkeep, upload
 from pinakes.errors import CODES, Code, PinakesError
 
 EXITS: dict[Code, int] = dict.fromkeys(CODES, 2) | {
@@ -46,6 +46,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(serve.serve)
+app.command()(upload.upload)
 app.add_typer(keys.app, name="key")
 app.add_typer(projects.app, name="project")
 app.command()(upkeep.check)

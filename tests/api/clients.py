@@ -67,13 +67,14 @@ async def _all(pages: Any) -> list[Any]:
 
 
 @contextmanager
-def open_sdk(kind: str, url: str, key: Key, **options: Any) -> Iterator[Sdk]:
+def open_sdk(kind: str, url: str, key: Key | None, **options: Any) -> Iterator[Sdk]:
     """A `sync` or `async` client that checks every answer against its own types."""
     make: Any = scenario_sdk.Scenario if kind == "sync" else scenario_sdk.AsyncScenario
     http: Any = scenario_sdk.DefaultHttpxClient if kind == "sync" else scenario_sdk.DefaultAsyncHttpxClient
     options = {"base_url": f"{url}/v1", "max_retries": 0, "_strict_response_validation": True, **options}
     with asyncio.Runner() as runner:
-        client = make(api_key=key.id, api_secret=key.secret, http_client=http(verify=False), **options)
+        id, secret = key.auth if key else (None, None)
+        client = make(api_key=id, api_secret=secret, http_client=http(verify=False), **options)
         sdk = Sdk(client, runner, set())
         try:
             yield sdk

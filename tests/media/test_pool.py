@@ -18,7 +18,7 @@ from pictures import FORMATS, encode, photo, picture, png
 
 from pinakes.errors import PinakesError
 from pinakes.media import Media, child, pool
-from pinakes.media.protocol import READY, Answer, Decoded, Limits, Refused, receive, send
+from pinakes.media.protocol import READY, Answer, Decoded, Limits, Refused, Request, receive, send
 
 LIMITS = Limits(268_000_000, 20.0, 1 << 30, (256, 512))
 
@@ -215,6 +215,10 @@ def test_children_end_with_their_server_and_libvips_stays_out_of_it() -> None:
     until(lambda: is_gone(pid))
 
 
+def request(type: str) -> bytes:
+    return msgspec.msgpack.encode(Request(type))
+
+
 def served(*messages: bytes) -> list[bytes]:
     requests, answers = io.BytesIO(), io.BytesIO()
     for message in messages:
@@ -234,20 +238,21 @@ def answers(*messages: bytes) -> list[Answer]:
 @pytest.mark.parametrize("format", FORMATS)
 def test_what_a_child_says(format: str) -> None:
     data = picture(format, 4000, 900) if format in ("jpeg", "webp") else picture(format)
-    decoded, cut, header = answers(format.encode(), data, format.encode(), data[:-9], format.encode(), data[:60])
+    wanted = request(format)
+    decoded, cut, header = answers(wanted, data, wanted, data[:-9], wanted, data[:60])
     assert isinstance(decoded, Decoded)
     assert (decoded.width in (320, 4000), decoded.frames, sorted(decoded.thumbnails)) == (True, 1, [256, 512])
     assert cut == header == Refused("is damaged or truncated.")
 
 
 def test_a_child_refuses_before_it_decodes() -> None:
-    (refused,) = answers(b"png", png(100_000, 100_000, b""))
+    (refused,) = answers(request("png"), png(100_000, 100_000, b""))
     assert isinstance(refused, Refused)
     assert refused.reason.startswith("is 100,000 x 100,000 pixels; ")
 
 
 def test_a_child_stops_when_its_server_does() -> None:
-    assert answers(b"png") == []
+    assert answers(request("png")) == []
 
 
 @pytest.mark.parametrize("said", [b"", b"\0\0\0", (9).to_bytes(8, "big") + b"short", b"\xff" * 8 + b"a flood"])

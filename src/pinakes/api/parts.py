@@ -75,9 +75,9 @@ class PartReceiver:
             await asyncio.to_thread(_write, writer, piece, md5)
         if not size:
             raise bad_request("part", "it is empty; send its bytes as the body")
-        if md5 and md5.digest() != _digest(headers, b"content-md5"):
+        if md5 and md5.digest() != _digest(headers, "Content-MD5"):
             raise bad_request("Content-MD5", "the part that arrived has another hash; send it again")
-        return await asyncio.to_thread(_finish, writer, _digest(headers, b"x-amz-checksum-sha256"))
+        return await asyncio.to_thread(_finish, writer, _digest(headers, "x-amz-checksum-sha256"))
 
 
 def _write(writer: PartWriter, piece: bytes, md5: "hashlib._Hash | None") -> None:
@@ -92,14 +92,13 @@ def _finish(writer: PartWriter, sha256: bytes | None) -> StoredPart:
     return writer.finish()
 
 
-def _digest(headers: dict[bytes, bytes], name: bytes) -> bytes | None:
+def _digest(headers: dict[bytes, bytes], name: str) -> bytes | None:
     """A hash as headers carry it. BAD_REQUEST for what is no base64."""
-    if name not in headers:
-        return None
+    value = headers.get(name.lower().encode())
     try:
-        return base64.b64decode(headers[name], validate=True)
+        return None if value is None else base64.b64decode(value, validate=True)
     except ValueError as error:
-        raise bad_request(name.decode(), "expected base64") from error
+        raise bad_request(name, "expected base64") from error
 
 
 async def _pieces(receive: Receive) -> AsyncIterator[bytes]:

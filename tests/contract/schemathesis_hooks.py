@@ -42,13 +42,18 @@ RULES = [
         "PUT /v1/(assets|models)/{.*}/tags", "delete: the same tag is to be added and deleted", "two lists that differ"
     ),
     Rule("PUT /v1/(assets|models)/{.*}/tags", "add: already tagged so|delete: not tagged so", "what is there counts"),
+    Rule(
+        "POST /v1/assets/{assetId}/download", "targetFormat: a file of type .* cannot be had as .*", "its type counts"
+    ),
+    Rule("POST /v1/assets/download", "query: expected 1 to 1,000 assets, found none", "one of two lists is enough"),
+    Rule("POST /v1/models/{modelId}/download", "modelEpoch: .*", "what it has counts"),
     Rule("POST /v1/models/{modelId}/restore", "modelId: model .* is not deleted", "what is in the trash counts"),
     Rule("DELETE /v1/projects/{projectId}", "projectId: a key cannot delete the project it belongs to", "our own one"),
 ]
 UNKNOWN = [
     Rule(
         "(PUT|POST) /v1/(collections|assets|models).*",
-        "(assetIds|modelIds|collectionIds|collectionId|parentId|modelId|thumbnail): no such .*",
+        "((?:query.)?assetIds|(?:query.)?modelIds|collectionIds|collectionId|parentId|modelId|thumbnail): no such .*",
         "the thing in the path was found; what the body names was not",
     ),
 ]

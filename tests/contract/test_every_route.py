@@ -45,6 +45,7 @@ UNKNOWN = {
     "collectionId": "col_0000000000000000000000",
     "assetId": "asset_0000000000000000000000",
     "modelId": "flux.1-none",
+    "jobId": "job_0000000000000000000000",
     "projectId": "proj_0000000000000000000000",
     "keyId": "key_0000000000000000000000",
     "teamId": "team_0000000000000000000000",
@@ -78,9 +79,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def _things(server: Server, key: Key) -> dict[str, str]:
     """One thing of every kind in the project of a key, by path parameter."""
     role = {"name": "spare", "role": "reader"}
+    asset_id = server.ask("POST", "/assets", {"name": "a.gif", "image": PIXEL}, key)["asset"]["id"]
+    archive = {"query": {"assetIds": [asset_id]}, "options": {"fileNameTemplate": "<id>"}}
     return {
         "collectionId": server.ask("POST", "/collections", {"name": "c"}, key)["collection"]["id"],
-        "assetId": server.ask("POST", "/assets", {"name": "a.gif", "image": PIXEL}, key)["asset"]["id"],
+        "assetId": asset_id,
+        "jobId": server.ask("POST", "/assets/download", archive, key)["jobId"],
         "modelId": server.ask("POST", "/models", {"name": "m"}, key)["model"]["id"],
         "projectId": key.project_id,
         "keyId": server.ask("POST", f"/projects/{key.project_id}/api-keys", role, key)["id"],

@@ -20,14 +20,14 @@ _ARCHIVE = {
 @routes.add(
     "POST", "/assets/download", downloads.create, DownloadJob, body=NewArchive, example=_ARCHIVE, errors=("NOT_FOUND",)
 )
-async def create(call: Call[Any, NewArchive]) -> DownloadJob:
+async def download_many(call: Call[Any, NewArchive]) -> DownloadJob:
     """Ask for up to 1,000 assets as one ZIP, which is put together while it is sent. `dryRun` changes nothing."""
     archive = await call.scan(downloads.plan, call.body)
     return await call.write(downloads.create, archive)
 
 
 @routes.add("GET", "/assets/download/{jobId}", downloads.get, DownloadStatus, errors=("NOT_FOUND",))
-async def get(call: Call[Any, None]) -> DownloadStatus:
+async def get_download(call: Call[Any, None]) -> DownloadStatus:
     """Get the state of a download, which is done at once, and the link to it."""
     return call.read(downloads.get, call.params[0])
 
@@ -42,7 +42,7 @@ async def get(call: Call[Any, None]) -> DownloadStatus:
     needs_body=False,
     errors=("NOT_FOUND",),
 )
-async def of_asset(call: Call[Any, NewDownload]) -> Download:
+async def download(call: Call[Any, NewDownload]) -> Download:
     """Get a link to an asset's file. With `targetFormat` a picture is converted, in full resolution."""
     target = call.body.target_format
     if target is UNSET:
@@ -59,6 +59,6 @@ async def of_asset(call: Call[Any, NewDownload]) -> Download:
     needs_body=False,
     errors=("NOT_FOUND",),
 )
-async def of_model(call: Call[Any, NewModelDownload]) -> DownloadJob:
+async def download_model(call: Call[Any, NewModelDownload]) -> DownloadJob:
     """Ask for a model's file; `GET /v1/assets/download/{jobId}` has the link. `dryRun` changes nothing."""
     return await call.write(downloads.of_model, call.params[0], call.body)

@@ -5,8 +5,13 @@ import json
 import struct
 from typing import Any
 
+import msgspec
+from msgspec import UNSET
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+
+from pinakes.asset_types import Generation
+from pinakes.media.generators import values
 
 PROMPT = "a red fox in the snow, (detailed:1.2) <lora:fox_style_v1.5:0.8> <lora:snow:1>\nsecond line: still, prompt"
 NEGATIVE = "blurry, EasyNegative\ntext, watermark"
@@ -295,3 +300,16 @@ def commented(format: str, text: str, encoding: str = "utf-16-be", order: str = 
 def windows_exif(text: str) -> bytes:
     """With the comment that Windows shows among a file's properties."""
     return exif({0x9C9C: text.encode("utf-16-le")})
+
+
+def check(found: Generation | None) -> None:
+    """What is stored and sent: JSON of valid Unicode with numbers in it that are some, within bounds."""
+    if found is None:
+        return
+    sent = msgspec.json.encode(found)
+    assert msgspec.json.decode(sent, type=Generation) == found
+    assert b"\\u0000" not in sent
+    assert len(found.ingredients) <= values.MAX_INGREDIENTS
+    assert all(len(one.name) <= values.MAX_NAME for one in found.ingredients)
+    assert all(len(prompt.encode()) <= values.MAX_TEXT for prompt in (found.prompt, found.negative_prompt) if prompt)
+    assert all(side is UNSET or 0 <= side < 2**31 for side in (found.target_width, found.target_height))

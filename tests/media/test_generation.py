@@ -1,7 +1,9 @@
 """How pictures were made: every generator, in every container it writes."""
 
 import json
+import mmap
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import generated as made
@@ -208,6 +210,15 @@ CASES: dict[str, tuple[str, Callable[[], bytes], Generation]] = {
 def test_each_generator_in_each_container(which: str) -> None:
     format, data, expected = CASES[which]
     assert generation.of_picture(format, data()) == expected
+
+
+@pytest.mark.parametrize("which", CASES)
+def test_files_that_are_not_in_memory(which: str, tmp_path: Path) -> None:
+    format, data, expected = CASES[which]
+    path = tmp_path / "picture"
+    path.write_bytes(data())
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        assert generation.of_picture(format, mapped) == expected  # type: ignore[arg-type]  # it reads as bytes
 
 
 def test_through_the_whole_of_it() -> None:

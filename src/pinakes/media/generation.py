@@ -49,14 +49,14 @@ def of_picture(format: str, data: bytes) -> Generation | None:
 def of_texts(texts: Mapping[str, str]) -> Generation | None:
     """From texts by the name their container has for them, in whatever case; None when no generator wrote them."""
     named = _with_inner(_bounded(texts))
-    found = [generation for read in _READERS if (generation := read(named))]
+    found = [told for read in _READERS if (told := read(named)) and told != Generation(generator=told.generator)]
     if not found:
         return None
     made = found[0]
     for other in found[1:]:
         made = _filled(made, other)
     # A saving node of ComfyUI may write AUTOMATIC1111's text besides the graph.
-    is_comfyui = any(generation.generator == comfyui.NAME for generation in found)
+    is_comfyui = any(told.generator == comfyui.NAME for told in found)
     return structs.replace(made, generator=comfyui.NAME) if is_comfyui else made
 
 

@@ -27,7 +27,7 @@ Places = Iterator[tuple[Callable[[bytes], Texts], bytes]]
 def texts(format: str, data: bytes) -> dict[str, str]:
     """The first of each name."""
     found, rest = dict[str, str](), MAX_TEXTS
-    with suppress(struct.error, IndexError, OverflowError):  # cut short: what was found before stands
+    with suppress(struct.error, IndexError, OverflowError):  # cut short, or a bomb: what was found before stands
         for name, text in exif.texts(data) if format == "tiff" else _read(_WALKS.get(format, _none)(data)):
             rest -= len(text)
             if rest < 0:
@@ -78,12 +78,14 @@ def _international_text(chunk: bytes) -> Texts:
 
 
 def _inflated(packed: bytes) -> bytes:
-    """Empty when it is damaged, or would be longer than a text may be."""
+    """Empty when it is damaged. IndexError, which ends the walk, when it would be longer than a text may be."""
     try:
         text = zlib.decompressobj().decompress(packed, MAX_TEXT + 1)
     except zlib.error:
         return b""
-    return text if len(text) <= MAX_TEXT else b""
+    if len(text) > MAX_TEXT:
+        raise IndexError
+    return text
 
 
 def _jpeg(data: bytes) -> Places:

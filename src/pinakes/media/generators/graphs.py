@@ -12,9 +12,9 @@ from typing import Any
 
 from pinakes.media.generators.values import Json, obj
 
-MAX_NODES = 2_000
-MAX_INPUTS = 200
-_MAX_STEPS = 8  # from an input to the node that has its value
+MAX_NODES = 1_000
+MAX_INPUTS = 100
+_MAX_STEPS = 5  # from an input to the node that has its value
 
 Graph = dict[str, Json]
 """The inputs of each node by lower-case name, its class among them as `class_type`."""

@@ -15,6 +15,7 @@ from pinakes import assets, collections, mlmodels, tags, text
 from pinakes.api.app import ROUTES
 from pinakes.api.assets import MOST_TAGS
 from pinakes.config import SETTINGS
+from pinakes.download_types import MOST_ARCHIVED
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -59,11 +60,11 @@ def test_page_sizes_are_as_listed(page: str) -> None:
 
 
 def test_limits_are_as_listed(page: str) -> None:
-    most = [collections.MOST_MEMBERS, assets.MOST_DELETED, assets.MOST_BULK, mlmodels.MOST_EXAMPLES]
+    most = [collections.MOST_MEMBERS, assets.MOST_DELETED, assets.MOST_BULK, MOST_ARCHIVED, mlmodels.MOST_EXAMPLES]
     assert mlmodels.MOST_BULK == assets.MOST_BULK
     listed = re.findall(r"^\| [a-z].* \| ([\d,; ]+) \| 400 \|$", page, re.MULTILINE)
     texts = "; ".join(f"{number:,}" for number in (text.MAX_NAME, text.MAX_TAG, text.MAX_DESCRIPTION))
-    assert listed == [*map(str, most), f"{tags.MOST_TAGS}; {MOST_TAGS}", texts]
+    assert listed == [*(f"{number:,}" for number in most), f"{tags.MOST_TAGS}; {MOST_TAGS}", texts]
 
 
 def test_settings_that_are_named_exist(page: str) -> None:

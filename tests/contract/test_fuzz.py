@@ -91,6 +91,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             "teamId": server.ask("GET", "/teams")["teams"][0]["id"],
             "keyId": server.new_key("reader").id,
         }
+        archive = {"query": {"assetIds": [ids["assetId"]]}, "options": {"fileNameTemplate": "<id>"}}
+        ids["jobId"] = server.ask("POST", "/assets/download", archive)["jobId"]
         yield World(server, ids)
 
 

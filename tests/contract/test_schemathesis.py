@@ -42,10 +42,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def _real_ids(server: Server) -> dict[str, str]:
     """Things that exist, by path parameter."""
+    asset_id = server.ask("POST", "/assets", {"name": "a.gif", "image": PIXEL})["asset"]["id"]
+    archive = {"query": {"assetIds": [asset_id]}, "options": {"fileNameTemplate": "<id>"}}
     return {
         "projectId": server.ours.project_id,
         "collectionId": server.ask("POST", "/collections", {"name": "c"})["collection"]["id"],
-        "assetId": server.ask("POST", "/assets", {"name": "a.gif", "image": PIXEL})["asset"]["id"],
+        "assetId": asset_id,
+        "jobId": server.ask("POST", "/assets/download", archive)["jobId"],
         "modelId": server.ask("POST", "/models")["model"]["id"],
         "teamId": server.ask("GET", "/teams")["teams"][0]["id"],
     }

@@ -44,7 +44,8 @@ def _convert(format: str, data: bytes, target: str, limits: Limits) -> Answer:
     if frames > 1:
         image = images.load(format, data, n=-1)
     elif image.get_typeof("orientation") and image.get("orientation") > 1:
-        image = images.load(format, data, access="random").autorot()
+        # In memory, because it is not read in order; libvips would take a file for it, which it may not write here.
+        image = image.copy_memory().autorot()
     verb, options = _SAVERS[target]
     made: bytes = getattr(_coloured(image, target), verb)(keep="all", **options)
     if len(made) > MAX_CONVERTED:

@@ -74,9 +74,9 @@ def _decode(format: str, data: bytes, limits: Limits) -> Answer:
     return Decoded(width, height, frames, made, generation=generation.of_picture(format, data), look=looks.of(small))
 
 
-def load(format: str, data: bytes, *, access: str = "sequential", **options: Any) -> pyvips.Image:
+def load(format: str, data: bytes, **options: Any) -> pyvips.Image:
     """The picture, of which nothing but the header was read yet. pyvips.Error when that is damaged."""
-    return _LOADERS[format][1](data, access=access, fail_on="error", **options)
+    return _LOADERS[format][1](data, access="sequential", fail_on="error", **options)
 
 
 def _shrink(format: str, image: pyvips.Image, size: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pinakes.media import gltf, looks, ply, polygons, render, scenes, thumbnails
 from pinakes.media.gltf import AbsentError, DamagedError
 from pinakes.media.protocol import Answer, Decoded, Limits, Refused, Source
 
-_BYTES_A_TRIANGLE = 512
+_BYTES_A_TRIANGLE = 1_024
 """Of memory, that reading and drawing take at most; as much is allowed for each point."""
 _READERS = {"obj": polygons.obj, "stl": polygons.stl, "ply": ply.read}
 
@@ -63,8 +63,12 @@ def _answer(facts: Facts, parts: list[render.Part], limits: Limits, is_z_up: boo
 
 def _sides(parts: list[render.Part]) -> list[float] | None:
     """Of the box around all points that triangles use. None when there are none, or they are out of reach."""
-    used = [part.points[np.unique(part.triangles)] for part in parts if len(part.triangles)]
-    finite = [points[np.isfinite(points).all(axis=1)].astype(np.float64) for points in used]
-    if not sum(map(len, finite)):
+    corners = []
+    for part in parts:
+        is_used = np.zeros(len(part.points), bool)
+        is_used[part.triangles] = True
+        used = part.points[is_used & np.isfinite(part.points).all(axis=1)]
+        corners += [used.min(axis=0), used.max(axis=0)] if len(used) else []
+    if not corners:
         return None
-    return [float(f"{side:.6g}") for side in np.ptp(np.concatenate(finite), axis=0)]  # what 32 bits hold
+    return [float(f"{side:.6g}") for side in np.ptp(np.array(corners, np.float64), axis=0)]  # what 32 bits hold

@@ -18,15 +18,15 @@ from pinakes.media.render import Array, Part
 
 CUT = "is damaged or truncated."
 _CHUNK = 4 << 20
-_VERTEX = re.compile(rb"\bvertex\s+(\S+)\s+(\S+)\s+(\S+)", re.IGNORECASE)
+_VERTEX = re.compile(rb"\bvertex[ \t]+(\S+)[ \t]+(\S+)[ \t]+(\S+)", re.IGNORECASE)
 
 Found = tuple[Facts, Part | None]
 """A part is None when there is none, or too much of it to draw."""
 
 
 def obj(file: BinaryIO, size: int, most: int) -> Found:
-    """Wavefront OBJ. Of a file of more than 64 bytes a triangle only lines are counted."""
-    if size > 64 * most:
+    """Wavefront OBJ. Of a file with more than 72 bytes for each triangle that can be drawn, only lines are counted."""
+    if size > 72 * most:
         return _count_obj(file), None
     points, colours, triangles = array("f"), array("f"), array("i")
     faces, materials, words_seen = 0, set[bytes](), set[bytes]()
@@ -120,31 +120,34 @@ def stl(file: BinaryIO, size: int, most: int) -> Found:
 
 def _stl_text(file: BinaryIO, most: int) -> tuple[int, Array | None]:
     """`facet normal … outer loop vertex … vertex … vertex … endloop endfacet`, over and over, then `endsolid`."""
-    found, corners, rest = [], 0, b""
+    found, corners, rest, tail = [np.empty((0, 3), np.float32)], 0, b"", b""
     while chunk := file.read(_CHUNK):
-        text = rest + chunk
-        cut = text.rfind(b"\n") + 1
-        rest, text = text[cut:], text[:cut]
+        lines, end, rest = (rest + chunk).rpartition(b"\n")
         if len(rest) > _CHUNK:
             raise DamagedError(CUT)
-        numbers = _VERTEX.findall(text)
-        corners += len(numbers)
+        tail = (tail + lines)[-4096:] + end + rest
         if corners <= 3 * most:
-            found.append(_parsed(numbers))
-    numbers = _VERTEX.findall(rest)
-    corners += len(numbers)
-    if b"endsolid" not in (text[-4096:] + rest).lower() or corners % 3 or not corners:
+            found.append(_parsed(lines))
+            corners += len(found[-1])
+        else:  # no more than counted
+            corners += lines.lower().count(b"vertex")
+    if corners <= 3 * most:
+        found.append(_parsed(rest))
+    corners += rest.lower().count(b"vertex")
+    if b"endsolid" not in tail.lower() or corners % 3 or not corners:
         raise DamagedError(CUT)
-    if corners > 3 * most:
-        return corners // 3, None
-    return corners // 3, np.concatenate([*found, _parsed(numbers)])
+    return corners // 3, np.concatenate(found) if corners <= 3 * most else None
 
 
-def _parsed(numbers: list[tuple[bytes, bytes, bytes]]) -> Array:
+def _parsed(lines: bytes) -> Array:
+    """The points in some lines, three numbers each."""
+    points = array("f")
     try:
-        return np.array([[float(value) for value in row] for row in numbers], np.float32).reshape(-1, 3)
-    except ValueError as error:
+        for row in _VERTEX.findall(lines):
+            points.extend(map(float, row))
+    except (ValueError, OverflowError) as error:
         raise DamagedError(CUT) from error
+    return rows(points)
 
 
 def rows(values: "array[float] | array[int]") -> Array:

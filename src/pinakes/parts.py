@@ -105,14 +105,18 @@ class Parts:
         return part.sha256
 
     def delete(self, upload_id: str) -> None:
-        """Remove what is left of an upload's parts."""
+        """Remove what is left of an upload's parts, and what was not finished when a process was killed.
+
+        Whoever is still writing one fails.
+        """
         prefix = f"uploads/{upload_id}"
         with store_errors():
-            paths = [meta["path"] for page in self._blobs.store.list(prefix) for meta in page]
-            for path in paths:
-                self._blobs.store.delete(path)
-        if self._blobs.folder and (folder := self._blobs.folder / prefix).is_dir():
-            with store_errors():
+            if self._blobs.folder is None:
+                for path in [meta["path"] for page in self._blobs.store.list(prefix) for meta in page]:
+                    self._blobs.store.delete(path)
+            elif (folder := self._blobs.folder / prefix).is_dir():
+                for unwanted in folder.iterdir():  # obstore would not list what is unfinished
+                    unwanted.unlink(missing_ok=True)
                 if not any(folder.iterdir()):  # somebody may be sending a part that comes too late
                     folder.rmdir()
 

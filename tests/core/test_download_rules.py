@@ -52,6 +52,16 @@ def give_file(library: Library, id: str, sha256: str, size: int, name: str | Non
         database.execute("UPDATE model SET sha256 = ?, size = ?, file_name = ? WHERE id = ?", (sha256, size, name, id))
 
 
+def link_to_model(library: Library, asset_id: str, model_id: str) -> None:
+    """What finding a model in a file's own words leaves behind."""
+    with apsw.Connection(str(library.config.database_path)) as database:
+        database.execute(
+            "INSERT INTO asset_ingredient (owner, model, asset, role)"
+            " SELECT m.owner, m.number, a.number, 'lora' FROM asset a JOIN model m WHERE a.id = ? AND m.id = ?",
+            (asset_id, model_id),
+        )
+
+
 def test_an_asset_as_it_is(library: Library, admin: Actor) -> None:
     (id,) = make_assets(library, admin, 1)
     found = downloads.of_asset(library, admin, id)
@@ -168,9 +178,10 @@ def test_an_archive_of_what_models_made(library: Library, admin: Actor) -> None:
     model = mlmodels.create(library, admin, NewModel()).id
     stored = assets.store_bytes(library, admin, new_asset())
     made = [assets.create(library, admin, NewAsset("a.png", "", model_id=model), stored).id for _ in range(3)]
-    (alone,) = make_assets(library, admin, 1)
+    alone, found = make_assets(library, admin, 2)
+    link_to_model(library, found, model)
     job = archive(library, admin, [alone, made[2]], model_ids=[model])
-    assert paths(library, admin, job) == [f"{id}.png" for id in (alone, made[2], made[0], made[1])]
+    assert paths(library, admin, job) == [f"{id}.png" for id in (alone, made[2], made[0], made[1], found)]
 
 
 def test_an_archive_needs_things_that_are_there(library: Library, admin: Actor, other: Actor) -> None:

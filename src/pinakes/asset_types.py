@@ -85,6 +85,21 @@ class UsedModel(msgspec.Struct, frozen=True, rename="camel"):
     scale: float
 
 
+class Link(msgspec.Struct, frozen=True, array_like=True):
+    """A model of the library that an asset says it was made with, in the trash or not.
+
+    `role`, `position` and `sure` as in `pinakes.ingredients.Use`; `number` is the model's.
+    """
+
+    model_id: str
+    number: int
+    role: str
+    weight: float | None
+    position: int
+    sure: int
+    is_live: bool
+
+
 class AssetMetadata(Generation, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """How the asset was made. `model_id` is its checkpoint, `concepts` are the LoRAs that the library has."""
 
@@ -248,4 +263,4 @@ class FoundAsset(msgspec.Struct, frozen=True):
     deleted_at: str | None = None
     tags: list[str] = []
     collection_ids: list[str] = []
-    concepts: list[UsedModel] = []
+    links: list[Link] = []

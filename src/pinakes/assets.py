@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from pinakes import collections, data_urls, errors, ids, tags, text
+from pinakes import collections, data_urls, errors, ids, ingredients, tags, text
 from pinakes.access import Actor, needs, scopes_of
 from pinakes.asset_types import (
     NO_FACTS,
@@ -172,7 +172,7 @@ def insert(tx: Tx, owner: int, author_id: str, new: NewAsset, stored: Bytes, now
         collections.add_new_member(tx, owner, "asset", number, row.collection_ids)
     if not stored.is_probed:
         tx.jobs.add(owner, "probe", row.id, now)
-    return row
+    return ingredients.link_asset(tx, owner, number, row)
 
 
 def settle(library: Library, job: Job) -> None:
@@ -192,6 +192,7 @@ def settle(library: Library, job: Job) -> None:
             tx.assets.fail(job.owner, row.number, outcome, now)
         else:
             tx.assets.settle(job.owner, row.number, outcome, now)
+            ingredients.link_asset(tx, job.owner, row.number, msgspec.structs.replace(row, bytes=outcome))
 
 
 def give_up(library: Library, job: Job, reason: str) -> None:
@@ -310,12 +311,13 @@ def copy(library: Library, actor: Actor, id: str, target_project_id: str | None 
             created_at=now,
             updated_at=now,
             collection_ids=[],
-            concepts=row.concepts if is_here else [],
+            links=[],
         )
         number = tx.assets.insert(target.owner, row)
         if row.status == "pending":
             tx.jobs.add(target.owner, "probe", row.id, now)
         tx.tags.add(target.owner, "asset", number, row.tags, now)
+        row = ingredients.link_asset(tx, target.owner, number, row)
     return show(library, target, row)
 
 
@@ -397,7 +399,7 @@ def _collection(tx: Tx, owner: int, id: str | None) -> int | None:
 def _sort_key(row: FoundAsset, filter: AssetFilter) -> Key:
     if filter.is_deleted:
         return (row.deleted_at or "", row.id)
-    if filter.collection_id is not None and filter.sort_by == "created_at":
+    if (filter.collection_id, filter.model_id) != (None, None) and filter.sort_by == "created_at":
         return (row.number,)
     return (row.created_at if filter.sort_by == "created_at" else row.updated_at, row.id)
 
@@ -436,9 +438,9 @@ def show(library: Library, actor: Actor, row: FoundAsset) -> Asset:
             height=height,
             parent_id=row.parent_id or UNSET,
             root_parent_id=row.root_id or UNSET,
-            model_id=row.model_id or UNSET,
+            model_id=row.model_id or ingredients.checkpoint_of(row.links) or UNSET,
             copied_at=row.copied_at or UNSET,
-            concepts=row.concepts or UNSET,
+            concepts=ingredients.concepts_of(row.links) or UNSET,
             **({} if data.generation is None else msgspec.structs.asdict(data.generation)),
         ),
         properties=AssetProperties(

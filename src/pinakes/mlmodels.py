@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from pinakes import assets, collections, errors, ids, tags, text
+from pinakes import assets, collections, errors, ids, ingredients, tags, text
 from pinakes.access import Actor, needs
 from pinakes.collections import CollectionIds
 from pinakes.errors import PinakesError
@@ -119,6 +119,7 @@ def create(library: Library, actor: Actor, new: NewModel, is_repeat: bool = Fals
         number = tx.models.insert(actor.owner, row)
         if row.collection_ids:
             collections.add_new_member(tx, actor.owner, "model", number, row.collection_ids)
+        ingredients.link_model(tx, actor.owner, number, row, now)
     return show(library, actor, row)
 
 
@@ -178,6 +179,8 @@ def update(library: Library, actor: Actor, id: str, patch: ModelPatch) -> MLMode
             updated_at=ids.now(),
         )
         tx.models.update(actor.owner, row, is_cover_set=patch.thumbnail is not UNSET)
+        if patch.name is not UNSET:
+            ingredients.link_model(tx, actor.owner, row.number, row, row.updated_at)
     return show(library, actor, row)
 
 
@@ -212,6 +215,7 @@ def copy(library: Library, actor: Actor, id: str, is_trained: bool = False, has_
         number = tx.models.insert(actor.owner, row)
         tx.models.set_examples(actor.owner, number, row.example_asset_ids)
         tx.tags.add(actor.owner, "model", number, row.tags, now)
+        ingredients.link_model(tx, actor.owner, number, row, now)
     return show(library, actor, row)
 
 
@@ -330,7 +334,7 @@ def show(library: Library, actor: Actor, row: FoundModel) -> MLModel:
         tags=row.tags,
         collection_ids=row.collection_ids,
         example_asset_ids=row.example_asset_ids,
-        training_images_number=0,
+        training_images_number=(row.facts and row.facts.training_images_number) or 0,
         created_at=row.created_at,
         updated_at=row.updated_at,
         name=UNSET if row.name is None else row.name,
@@ -338,6 +342,8 @@ def show(library: Library, actor: Actor, row: FoundModel) -> MLModel:
         thumbnail=UNSET if cover is None else collections.thumbnail_of(library, actor, cover),
         parent_model_id=row.parent_id or UNSET,
         deleted_at=row.deleted_at or UNSET,
+        file=row.file or UNSET,
+        facts=row.facts or UNSET,
         **msgspec.structs.asdict(row.settings),
     )
 

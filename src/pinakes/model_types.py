@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from pinakes.asset_types import Asset, Thumbnail
+from pinakes.model_hashes import ModelHashes
 
 ModelType = Literal[
     "custom",
@@ -126,6 +127,14 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
     quantization: str | UnsetType = UNSET
 
 
+class ModelFile(ModelHashes, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A model's file: its name as it was sent, its size in bytes, and the hashes that others know it by."""
+
+    file_name: str
+    size: int
+    format: str = ""
+
+
 class Concept(msgspec.Struct, frozen=True, rename="camel"):
     """A LoRA in a composition, and its weight."""
 
@@ -154,7 +163,7 @@ class MinimalModel(msgspec.Struct, frozen=True):
 
 
 class MLModel(MinimalModel, frozen=True, kw_only=True, rename="camel"):
-    """A model as it is sent."""
+    """A model as it is sent. `file` and `facts`, which the hosted service does not know, are of one with a file."""
 
     owner_id: str
     author_id: str
@@ -177,6 +186,8 @@ class MLModel(MinimalModel, frozen=True, kw_only=True, rename="camel"):
     parameters: TrainingParameters | UnsetType = UNSET
     prompt_embedding: str | UnsetType = UNSET
     deleted_at: str | UnsetType = UNSET
+    file: ModelFile | UnsetType = UNSET
+    facts: ModelFacts | UnsetType = UNSET
 
 
 class Description(msgspec.Struct, frozen=True):
@@ -215,3 +226,5 @@ class FoundModel(msgspec.Struct, frozen=True):
     tags: list[str] = []
     collection_ids: list[str] = []
     example_asset_ids: list[str] = []
+    file: ModelFile | None = None
+    facts: ModelFacts | None = None

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import UNSET
 
-from pinakes import access, assets, collections, errors, fetch, ids, text
+from pinakes import access, assets, collections, errors, fetch, ids, model_files, text
 from pinakes.access import Actor, needs
 from pinakes.assets import NewAsset
 from pinakes.errors import PinakesError
 from pinakes.links import expiry_of, part_path
+from pinakes.model_hashes import ModelHasher
 from pinakes.upload_types import AssetOptions, FoundUpload, NewUpload, StoredPart, Upload, UploadKind, UploadPart
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pinakes.asset_types import Bytes, Kind
     from pinakes.library import Library
     from pinakes.media import Examined
+    from pinakes.model_files import NewModelFile
     from pinakes.store import Tx
     from pinakes.store.jobs import Job
 
@@ -171,14 +173,29 @@ def _prepare(library: Library, row: FoundUpload, parts: list[StoredPart]) -> Cal
     """All of an import but its transaction, which is what is returned."""
     if row.url is not None and not parts:
         row, parts = _fetch(library, row, row.url)
-    sha256 = library.parts.join(row.id, parts)
+    hasher = ModelHasher()
+    sha256 = library.parts.join(row.id, parts, look=hasher.update if row.kind == "model" else None)
     if row.sha256 is not None and row.sha256 != sha256:
         raise errors.bad_request("sha256", f"the file that arrived has {sha256}, not {row.sha256}; send it again")
+    size = sum(part.size for part in parts)
+    if row.kind == "model":
+        examined = model_files.examine(library, sha256, row.file_name)
+        model = model_files.prepare(library, examined, hasher.result(), row.file_name, size)
+        return lambda tx, owner: _import_model(library, tx, owner, row, model)
     with library.blobs.local_file(sha256) as path:
         examined = library.media.examine_file("file", path, row.file_name)
     _require_kind(row, examined)
-    stored = assets.keep_examined(library, sha256, sum(part.size for part in parts), examined)
+    stored = assets.keep_examined(library, sha256, size, examined)
     return lambda tx, owner: _import_asset(library, tx, owner, row, stored)
+
+
+def _import_model(library: Library, tx: Tx, owner: int, row: FoundUpload, new: NewModelFile) -> None:
+    library.blobs.require(new.file.sha256)
+    if new.picture is not None:
+        library.blobs.require(new.picture.sha256)
+    now = ids.now()
+    model = model_files.insert(tx, owner, row.author_id, new, now)
+    _set_imported(tx, owner, row, new.file.size, model.id, now)
 
 
 def _import_asset(library: Library, tx: Tx, owner: int, row: FoundUpload, stored: Bytes) -> None:

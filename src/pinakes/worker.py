@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import structlog
 
-from pinakes import assets, ids, upkeep, uploads
+from pinakes import assets, ids, ingredients, upkeep, uploads
 from pinakes.errors import PinakesError
 from pinakes.library import Library
 from pinakes.store.jobs import LEASE_MS, Job, JobKind
@@ -34,6 +34,7 @@ class _Doing(NamedTuple):
 
 
 _DOING: dict[JobKind, _Doing] = {
+    "link": _Doing(ingredients.settle, ingredients.give_up),
     "probe": _Doing(assets.settle, assets.give_up),
     "upload": _Doing(uploads.settle, uploads.give_up),
 }

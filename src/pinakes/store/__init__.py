@@ -13,6 +13,7 @@ from pinakes.store.assets import AssetSql
 from pinakes.store.collections import CollectionSql
 from pinakes.store.dialect import Driver
 from pinakes.store.downloads import DownloadSql
+from pinakes.store.ingredients import IngredientSql
 from pinakes.store.jobs import JobSql
 from pinakes.store.members import MemberSql
 from pinakes.store.mlmodels import ModelSql
@@ -37,6 +38,7 @@ class Tx:
         self.collection_models = MemberSql(driver, "model")
         self.assets = AssetSql(driver)
         self.models = ModelSql(driver)
+        self.ingredients = IngredientSql(driver)
         self.downloads = DownloadSql(driver)
         self.tags = TagSql(driver)
         self.search = SearchSql(driver)

@@ -2,11 +2,12 @@
 
 import msgspec
 
-from pinakes.asset_types import NO_FACTS, Bytes, Facts, FoundAsset, Generation, Located, UsedModel
+from pinakes.asset_types import NO_FACTS, Bytes, Facts, FoundAsset, Generation, Located
 from pinakes.assets import AssetFilter
 from pinakes.page import Key
 from pinakes.store import fulltext, looks, pages
 from pinakes.store.dialect import IDS, Driver, Row, id_list, names_of
+from pinakes.store.ingredients import LINKS, links_of
 
 _STORED = (
     "id, name, description, kind, type, sha256, size, mime_type, format, width, height, frames, is_hidden, privacy,"
@@ -21,16 +22,12 @@ _COLUMNS = f"""
     (SELECT json_group_array(c.id) FROM collection_asset m
      JOIN collection c ON c.owner = m.owner AND c.number = m.collection AND c.deleted_at IS NULL
      WHERE m.owner = x.owner AND m.asset = x.number),
-    CASE WHEN x.generation IS NOT NULL THEN (
-        SELECT json_group_array(json_object('modelId', m.id, 'scale', coalesce(u.weight, 1.0)))
-        FROM asset_ingredient u JOIN model m ON m.owner = u.owner AND m.number = u.model AND m.deleted_at IS NULL
-        WHERE u.owner = x.owner AND u.asset = x.number AND u.role = 'lora') END
+    CASE WHEN x.generation IS NOT NULL THEN ({LINKS.format(owner="x.owner", asset="x.number")}) ELSE '[]' END
 """
 
 _encode = msgspec.json.Encoder().encode
 _decode_facts = msgspec.json.Decoder(Facts).decode
 _decode_generation = msgspec.json.Decoder(Generation).decode
-_decode_concepts = msgspec.json.Decoder(list[UsedModel]).decode
 
 
 class AssetSql:
@@ -135,7 +132,7 @@ class AssetSql:
             "UPDATE asset SET name = ?, description = ?, updated_at = ? WHERE owner = ? AND id = ?",
             (row.name, row.description, row.updated_at, owner, row.id),
         )
-        self._change(fulltext.INDEX["asset"], (owner, row.number))
+        self._change(fulltext.INDEX["asset"], (owner, id_list([row.number])))
 
     def trash(self, owner: int, ids: list[str], now: str) -> list[int]:
         """Mark live assets among the ids; the numbers of those."""
@@ -144,7 +141,9 @@ class AssetSql:
             " AND deleted_at IS NULL RETURNING number",
             (now, now, owner, id_list(ids)),
         )
-        return [row[0] for row in rows]
+        numbers = [row[0] for row in rows]
+        self._change(fulltext.FORGET["asset"], (id_list(numbers),))
+        return numbers
 
     def untrash(self, owner: int, ids: list[str], now: str) -> list[int]:
         """Unmark assets; their numbers."""
@@ -152,7 +151,9 @@ class AssetSql:
             f"UPDATE asset SET deleted_at = NULL, updated_at = ? WHERE owner = ? AND id IN {IDS} RETURNING number",
             (now, owner, id_list(ids)),
         )
-        return [row[0] for row in rows]
+        numbers = [row[0] for row in rows]
+        self._change(fulltext.INDEX["asset"], (owner, id_list(numbers)))
+        return numbers
 
     def deleted_at(self, owner: int, ids: list[str]) -> dict[str, str | None]:
         """Of those ids that are assets, live or not: when each was deleted."""
@@ -161,7 +162,7 @@ class AssetSql:
 
     def _index(self, owner: int, number: int) -> None:
         """Let a search find an asset whose bytes were looked into."""
-        self._change(fulltext.INDEX["asset"], (owner, number))
+        self._change(fulltext.INDEX["asset"], (owner, id_list([number])))
         self._change(looks.INDEX, (owner, number))
 
 
@@ -184,8 +185,7 @@ def _row(row: Row) -> FoundAsset:
         look=row[28],
         is_probed=row[22] != "pending",
     )
-    concepts = _decode_concepts(row[32]) if row[32] else []
-    lists = (names_of(row[30]), names_of(row[31]), concepts)
+    lists = (names_of(row[30]), names_of(row[31]), links_of(row[32]))
     return FoundAsset(*(*row[:6], data, bool(row[13]), *row[14:24], row[29], *lists))
 
 
@@ -202,5 +202,5 @@ def _found(data: Bytes) -> tuple[str | int | None, ...]:
 
 
 def _conditions(filter: AssetFilter) -> list[pages.Condition]:
-    columns = ("author_id", "model_id", "parent_id", "root_id", "privacy")
+    columns = ("author_id", "parent_id", "root_id", "privacy")
     return [(f"x.{column} = ?", (value,)) for column in columns if (value := getattr(filter, column)) is not None]

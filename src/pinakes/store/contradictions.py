@@ -112,6 +112,27 @@ def _jobless(noun: str, status: str, kind: str) -> str:
     )
 
 
+# What has a job to link it, or is in the trash and may be half gone, is left out.
+_LINKED_WRONGLY = """
+    SELECT w.owner, x.id AS subject,
+        'its link to model ' || k.id || ' {message}: make a backup and report it' AS message
+    FROM ({wrong}) w CROSS JOIN asset x ON x.number = w.asset AND x.owner = w.owner AND x.deleted_at IS NULL
+    CROSS JOIN model k ON k.number = w.model AND k.owner = w.owner AND k.deleted_at IS NULL
+    WHERE NOT EXISTS (SELECT 1 FROM job j WHERE j.owner = w.owner AND j.subject = k.id AND j.kind = 'link')
+"""
+_LINK_MISSING = """
+    SELECT DISTINCT a.owner, u.asset, a.model
+    FROM model_alias a CROSS JOIN asset_use u ON u.owner = a.owner AND u.key = a.key
+    WHERE NOT EXISTS
+        (SELECT 1 FROM asset_ingredient i WHERE i.owner = a.owner AND i.model = a.model AND i.asset = u.asset)
+"""
+_LINK_UNFOUNDED = """
+    SELECT i.owner, i.asset, i.model FROM asset_ingredient i
+    WHERE NOT EXISTS (SELECT 1 FROM asset_use u CROSS JOIN model_alias a
+        WHERE u.owner = i.owner AND u.asset = i.asset AND a.owner = i.owner AND a.model = i.model AND a.key = u.key)
+"""
+
+
 CONTRADICTIONS = (
     _member_count("asset"),
     _member_count("model"),
@@ -128,6 +149,12 @@ CONTRADICTIONS = (
     _dangling("member-without-collection", "collection_model", "collection", "model"),
     _dangling("tagging-without-item", "asset_tag", "asset", "asset"),
     _dangling("tagging-without-item", "model_tag", "model", "model"),
+    _dangling("link-without-asset", "asset_ingredient", "asset", "model"),
+    _dangling("link-without-model", "asset_ingredient", "model", "asset"),
+    _dangling("link-without-asset", "asset_use", "asset", "asset"),
+    _dangling("link-without-model", "model_alias", "model", "model"),
+    _statement("link", _LINKED_WRONGLY.format(message="is missing", wrong=_LINK_MISSING)),
+    _statement("link", _LINKED_WRONGLY.format(message="follows from nothing", wrong=_LINK_UNFOUNDED)),
     _jobless("asset", "pending", "probe"),
     _jobless("upload", "validating", "upload"),
 )

@@ -4,6 +4,7 @@ import msgspec
 
 from pinakes.download_types import Described, Stored, Wanted
 from pinakes.store.dialect import IDS, Driver, id_list
+from pinakes.store.ingredients import SHOWN
 
 _STORED = "x.id, x.name, x.sha256, x.size, x.mime_type, x.format, x.created_at"
 _DESCRIBED = f"""
@@ -14,10 +15,8 @@ _MODEL_FILE = "x.id, coalesce(x.file_name, x.name, x.id), x.sha256, x.size, ?, x
 _LIVE_PROJECT = "p.id = ? AND p.deleted_at IS NULL"
 _MADE_WITH = f"""
 SELECT x.id FROM (
-    SELECT number FROM asset WHERE owner = ? AND model_id IN {IDS}
-    UNION
-    SELECT u.asset FROM model m JOIN asset_ingredient u ON u.owner = m.owner AND u.model = m.number
-    WHERE m.owner = ? AND m.id IN {IDS}
+    SELECT DISTINCT u.asset AS number FROM model k JOIN asset_ingredient u ON u.owner = k.owner AND u.model = k.number
+    WHERE k.owner = ? AND k.id IN {IDS} AND {SHOWN}
 ) made JOIN asset x ON x.number = made.number AND x.deleted_at IS NULL
 ORDER BY x.id LIMIT ?
 """
@@ -76,7 +75,7 @@ class DownloadSql:
 
     def made_with(self, owner: int, model_ids: list[str], limit: int) -> list[str]:
         """The ids of live assets that any of these models was used for, oldest first."""
-        rows = self._query(_MADE_WITH, (owner, id_list(model_ids), owner, id_list(model_ids), limit))
+        rows = self._query(_MADE_WITH, (owner, id_list(model_ids), limit))
         return [row[0] for row in rows]
 
     def model_file(self, project_id: str, id: str) -> Stored | None:

@@ -8,6 +8,7 @@ from typing import get_args
 from pinakes.asset_types import Kind
 from pinakes.filters import AllOf, AnyOf, Filter, Not, Noun, Test
 from pinakes.store.dialect import IDS, id_list
+from pinakes.store.ingredients import SHOWN
 
 Sql = tuple[str, tuple[str | int | float, ...]]
 
@@ -37,8 +38,9 @@ _LISTS: dict[str, tuple[str, str]] = {
         "c.id",
     ),
     "modelId": (
-        "asset_ingredient m JOIN model c ON c.owner = m.owner AND c.number = m.model AND c.deleted_at IS NULL",
-        "c.id",
+        f"(SELECT u.owner, u.asset, k.id FROM asset_ingredient u JOIN model k ON k.owner = u.owner"
+        f" AND k.number = u.model AND {SHOWN}) m",
+        "m.id",
     ),
 }
 
@@ -71,8 +73,6 @@ def condition(noun: Noun, filter: Filter) -> Sql:
             return _joined(" AND ", [condition(noun, part) for part in parts])
         case AnyOf(parts):
             return _joined(" OR ", [condition(noun, part) for part in parts])
-    if filter.field == "modelId":
-        return _joined(" OR ", [_listed(noun, filter), _compared("x.model_id", filter)])
     return _listed(noun, filter) if filter.field in _LISTS else _compared(f"x.{_COLUMNS[filter.field]}", filter)
 
 
@@ -110,9 +110,8 @@ def _of_test(noun: Noun, owner: int, test: Test) -> list[Sql]:
         case "modelId":
             found = (
                 "SELECT m.asset AS number FROM model c CROSS JOIN asset_ingredient m"
-                f" ON m.owner = c.owner AND m.model = c.number WHERE c.owner = ? AND c.id IN {IDS}"
-                f" UNION ALL SELECT number FROM asset WHERE owner = ? AND model_id IN {IDS}",
-                (owner, _values(test), owner, _values(test)),
+                f" ON m.owner = c.owner AND m.model = c.number WHERE c.owner = ? AND c.id IN {IDS}",
+                (owner, _values(test)),
             )
         case "type" if noun == "asset":
             found = (

@@ -11,7 +11,7 @@ from pinakes import ids
 from pinakes.errors import PinakesError
 from pinakes.store.dialect import Driver
 
-JobKind = Literal["probe", "upload"]
+JobKind = Literal["link", "probe", "upload"]
 
 LEASE_MS = 15_000
 """For how long a claim holds without being renewed."""

@@ -3,14 +3,15 @@
 import msgspec
 
 from pinakes.mlmodels import ModelFilter
-from pinakes.model_types import FoundModel, ModelSettings
+from pinakes.model_hashes import ModelHashes
+from pinakes.model_types import FoundModel, ModelFacts, ModelFile, ModelSettings
 from pinakes.page import Key
 from pinakes.store import fulltext, pages
 from pinakes.store.dialect import IDS, Driver, Row, id_list, names_of
 
 _STORED = (
     "id, name, type, status, short_description, description, privacy, parent_id, author_id, settings,"
-    " created_at, updated_at"
+    " created_at, updated_at, sha256, size, file_name, format, hashes, facts"
 )
 
 _COLUMNS = f"""
@@ -33,6 +34,8 @@ _IN_COLLECTIONS = f"""x.number IN (
     WHERE c.owner = ? AND c.id IN {IDS} AND m.owner = ?)"""
 
 _encode = msgspec.json.Encoder().encode
+_decode_facts = msgspec.json.Decoder(ModelFacts).decode
+_decode_hashes = msgspec.json.Decoder(ModelHashes).decode
 _decode_settings = msgspec.json.Decoder(ModelSettings).decode
 
 
@@ -67,7 +70,7 @@ class ModelSql:
     def insert(self, owner: int, row: FoundModel) -> int:
         """Store a new model; its number."""
         rows = self._query(
-            f"INSERT INTO model (owner, thumbnail_asset_id, {_STORED}) VALUES ({', '.join('?' * 14)}) RETURNING number",
+            f"INSERT INTO model (owner, thumbnail_asset_id, {_STORED}) VALUES ({', '.join('?' * 20)}) RETURNING number",
             (
                 owner,
                 row.thumbnail_asset_id,
@@ -83,10 +86,11 @@ class ModelSql:
                 _encode(row.settings).decode(),
                 row.created_at,
                 row.updated_at,
+                *_file_of(row),
             ),
         )
         number = int(rows[0][0])
-        self._change(fulltext.INDEX["model"], (owner, number))
+        self._change(fulltext.INDEX["model"], (owner, id_list([number])))
         return number
 
     def update(self, owner: int, row: FoundModel, is_cover_set: bool) -> None:
@@ -107,7 +111,7 @@ class ModelSql:
                 row.id,
             ),
         )
-        self._change(fulltext.INDEX["model"], (owner, row.number))
+        self._change(fulltext.INDEX["model"], (owner, id_list([row.number])))
 
     def set_examples(self, owner: int, number: int, asset_ids: list[str]) -> None:
         """Replace a model's examples by live assets."""
@@ -121,14 +125,19 @@ class ModelSql:
 
     def trash(self, owner: int, id: str, now: str) -> None:
         """Mark a model."""
-        self._change(
-            "UPDATE model SET deleted_at = ?, updated_at = ? WHERE owner = ? AND id = ?",
+        rows = self._query(
+            "UPDATE model SET deleted_at = ?, updated_at = ? WHERE owner = ? AND id = ? RETURNING number",
             (now, now, owner, id),
         )
+        self._change(fulltext.FORGET["model"], (id_list([row[0] for row in rows]),))
 
     def untrash(self, owner: int, id: str, now: str) -> None:
         """Unmark a model."""
-        self._change("UPDATE model SET deleted_at = NULL, updated_at = ? WHERE owner = ? AND id = ?", (now, owner, id))
+        rows = self._query(
+            "UPDATE model SET deleted_at = NULL, updated_at = ? WHERE owner = ? AND id = ? RETURNING number",
+            (now, owner, id),
+        )
+        self._change(fulltext.INDEX["model"], (owner, id_list([row[0] for row in rows])))
 
     def deleted_at(self, owner: int, ids: list[str]) -> dict[str, str | None]:
         """Of those ids that are models, live or not: when each was deleted."""
@@ -137,5 +146,23 @@ class ModelSql:
 
 
 def _row(row: Row) -> FoundModel:
-    lists = (names_of(row[15]), names_of(row[16]), names_of(row[17]))
-    return FoundModel(*(*row[:10], _decode_settings(row[10]), *row[11:15], *lists))
+    lists = (names_of(row[21]), names_of(row[22]), names_of(row[23]))
+    facts = _decode_facts(row[18]) if row[18] else None
+    return FoundModel(*(*row[:10], _decode_settings(row[10]), *row[11:13], *row[19:21], *lists, _file(row), facts))
+
+
+def _file(row: Row) -> ModelFile | None:
+    sha256, size, name, format, hashes = row[13:18]
+    if sha256 is None:
+        return None
+    known = _decode_hashes(hashes) if hashes else ModelHashes(sha256, auto_v2=sha256[:10])
+    return ModelFile(**msgspec.structs.asdict(known), file_name=name or "", size=size, format=format or "")
+
+
+def _file_of(row: FoundModel) -> tuple[str | int | None, ...]:
+    """The last columns of `_STORED`."""
+    facts = None if row.facts is None else _encode(row.facts).decode()
+    if row.file is None:
+        return (None, None, None, None, None, facts)
+    hashes = msgspec.convert(row.file, ModelHashes, from_attributes=True)
+    return (row.file.sha256, row.file.size, row.file.file_name, row.file.format, _encode(hashes).decode(), facts)

@@ -5,6 +5,7 @@ from pinakes.collections import MemberNoun
 from pinakes.mlmodels import ModelFilter
 from pinakes.page import Key
 from pinakes.store.dialect import IDS, id_list
+from pinakes.store.ingredients import SHOWN
 
 Condition = tuple[str, tuple[str | int, ...]]
 
@@ -19,7 +20,10 @@ def statement(
     conditions: list[Condition],
     members_of: int | None = None,
 ) -> tuple[str, tuple[str | int, ...]]:
-    """SQL and parameters up to the limit, rows as `x`. `members_of` a collection walks the membership key by number."""
+    """SQL and parameters up to the limit, rows as `x`. `members_of` a collection walks the membership key by number.
+
+    So does a filter for assets made with a model, with the links of that model.
+    """
     column = "x.deleted_at" if filter.is_deleted else f"x.{filter.sort_by}"
     table, order = f"{noun} x", [column, "x.id"]
     wanted: list[Condition] = [("x.owner = ?", (owner,)), *conditions, *_common(filter)]
@@ -33,6 +37,13 @@ def statement(
         same = f"m.owner = x.owner AND m.{noun} = x.number"
         wanted.append((f"{same} AND m.owner = ? AND m.collection = ?", (owner, members_of)))
         order = [f"m.{noun}"] if column == "x.created_at" else order
+        if isinstance(filter, AssetFilter) and filter.model_id is not None:
+            condition, values = _made_with(owner, filter.model_id)
+            wanted.append((f"EXISTS (SELECT 1 FROM model k CROSS JOIN asset_ingredient u WHERE {condition})", values))
+    elif isinstance(filter, AssetFilter) and filter.model_id is not None:
+        table = f"model k CROSS JOIN asset_ingredient u CROSS JOIN {table}"
+        wanted.append(_made_with(owner, filter.model_id))
+        order = ["u.asset"] if column == "x.created_at" else order
     direction, sign = ("ASC", ">") if filter.is_ascending else ("DESC", "<")
     if after is not None:
         wanted.append((f"({', '.join(order)}) {sign} ({', '.join('?' * len(order))})", after))
@@ -40,6 +51,12 @@ def statement(
     ordering = ", ".join(f"{name} {direction}" for name in order)
     sql = f"SELECT {columns} FROM {table} WHERE {where} ORDER BY {ordering} LIMIT ?"
     return sql, tuple(value for _, values in wanted for value in values)
+
+
+def _made_with(owner: int, model_id: str) -> Condition:
+    """Ties a row to the model `k` of that id by a link `u` that is seen."""
+    same = "u.owner = ? AND u.model = k.number AND u.asset = x.number"
+    return f"k.owner = ? AND k.id = ? AND {same} AND {SHOWN}", (owner, model_id, owner)
 
 
 def _common(filter: AssetFilter | ModelFilter) -> list[Condition]:

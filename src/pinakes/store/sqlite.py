@@ -15,6 +15,7 @@ from typing import Any
 import apsw
 
 from pinakes.errors import PinakesError
+from pinakes.ingredients import stem
 from pinakes.store import Done, Tx
 from pinakes.store.checkpoint import Checkpointer
 from pinakes.store.dialect import Row, violations
@@ -102,7 +103,7 @@ class SqliteStore:
             connection.pragma("temp_store", "memory")
             connection.pragma("journal_size_limit", _KEPT_LOG_BYTES)
             connection.wal_autocheckpoint(0)
-            connection.create_scalar_function("terms", terms, 2, deterministic=True)
+            _add_functions(connection)
         return connection
 
     def read(self) -> _Snapshot:
@@ -237,7 +238,7 @@ def create_or_upgrade(path: Path) -> list[str]:
         connection = apsw.Connection(str(path))
         connection.set_busy_timeout(5000)
         connection.pragma("journal_mode", "wal")
-        connection.create_scalar_function("terms", terms, 2, deterministic=True)
+        _add_functions(connection)
         ran = []
         for number, name, sql in _migrations():
             with connection:
@@ -248,6 +249,12 @@ def create_or_upgrade(path: Path) -> list[str]:
                     ran.append(name)
         connection.close()
     return ran
+
+
+def _add_functions(connection: apsw.Connection) -> None:
+    """What statements and migrations call."""
+    connection.create_scalar_function("terms", terms, 2, deterministic=True)
+    connection.create_scalar_function("stem", lambda *of: stem(str(of[0] or "")), 1, deterministic=True)
 
 
 def _do_nothing() -> None:

@@ -1,6 +1,6 @@
 """SQL that keeps a library sound: settings, comparing what is derived with what it derives from, sweeping.
 
-Members, tags and examples of a row are its *dependents*: they go with it when its days in the trash are over.
+Members, tags, examples and links of a row are its *dependents*: they go with it when its days in the trash are over.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from typing import Literal
 import apsw
 import msgspec
 
-from pinakes.store import fulltext, looks
+from pinakes.store import looks
 from pinakes.store.contradictions import CONTRADICTIONS
 from pinakes.store.dialect import IDS, Driver, Row, id_list
 
@@ -21,6 +21,8 @@ _DEPENDENTS: dict[TrashNoun, tuple[tuple[str, str], ...]] = {
     "asset": (
         ("collection_asset", "owner, collection, asset"),
         ("asset_tag", "owner, asset, name"),
+        ("asset_use", "owner, asset, key"),
+        ("asset_ingredient", "owner, model, asset"),
         ("model_example", "owner, model, position"),
     ),
     "collection": (
@@ -30,6 +32,8 @@ _DEPENDENTS: dict[TrashNoun, tuple[tuple[str, str], ...]] = {
     "model": (
         ("collection_model", "owner, collection, model"),
         ("model_tag", "owner, model, name"),
+        ("model_alias", "owner, model, key"),
+        ("asset_ingredient", "owner, model, asset"),
         ("model_example", "owner, model, position"),
     ),
 }
@@ -176,16 +180,10 @@ class UpkeepSql:
             cleared += [self._unset_cover(holder, owner, [row[1] for row in due], dependents) for holder in _HOLDERS]
         if max(cleared) == dependents:
             return Purge(len(due), 0)
-        self._forget(noun, owner, numbers)
-        sql = f"DELETE FROM {noun} WHERE +owner = ? AND number IN {IDS}"
-        return Purge(len(due), self._change(sql, (owner, id_list(numbers))))
-
-    def _forget(self, noun: TrashNoun, owner: int, numbers: list[int]) -> None:
-        """Let no search come upon rows that are about to go."""
-        if noun != "collection":
-            self._change(fulltext.FORGET[noun], (id_list(numbers),))
         if noun == "asset":
             self._change(looks.FORGET, (id_list(numbers), owner))
+        sql = f"DELETE FROM {noun} WHERE +owner = ? AND number IN {IDS}"
+        return Purge(len(due), self._change(sql, (owner, id_list(numbers))))
 
     def _clear(self, noun: TrashNoun, table: str, key: str, owner: int, numbers: list[int], limit: int) -> int:
         returned = table.replace("_", ", ") if noun == "collection" else "1, 1"

@@ -11,12 +11,13 @@ ALTER TABLE asset ADD COLUMN look INTEGER;
 
 UPDATE asset SET has_thumbnail = 1 WHERE width IS NOT NULL;
 
--- The file of a model, when it has one; `facts` is what its header says, as JSON.
+-- The file of a model, when it has one; `facts` is what its header says, `hashes` what it is known by, both as JSON.
 ALTER TABLE model ADD COLUMN sha256 TEXT;
 ALTER TABLE model ADD COLUMN size INTEGER;
 ALTER TABLE model ADD COLUMN file_name TEXT;
 ALTER TABLE model ADD COLUMN format TEXT;
 ALTER TABLE model ADD COLUMN facts TEXT;
+ALTER TABLE model ADD COLUMN hashes TEXT;
 
 -- Background work. A row is claimed by moving `due_at` into the future, so that a job whose worker was killed becomes due
 -- again; `attempts` tells claims apart. The row goes in the transaction that stores what came of it.
@@ -78,13 +79,17 @@ CREATE TABLE download (
 CREATE INDEX download_age ON download (created_at);
 
 -- Which models an asset was made with. What its file says (`asset_use`) and what models are known by (`model_alias`) meet
--- in keys, hashes and names; whoever comes later finds the other, and the pair is noted in `asset_ingredient`.
+-- in keys, of ids, hashes and names; whoever comes later finds the other, and the pair is noted in `asset_ingredient`,
+-- which follows from the other two. `position` is the ingredient's in the file, -1 for what was said with the upload.
+-- `sure` is 2 for ids and hashes, 1 for names, 0 for names that give way to a hash (docs/decisions/0014-linking-models.md).
 CREATE TABLE asset_use (
-    owner  INTEGER NOT NULL,
-    asset  INTEGER NOT NULL,
-    key    TEXT NOT NULL,
-    role   TEXT NOT NULL,
-    weight REAL,
+    owner    INTEGER NOT NULL,
+    asset    INTEGER NOT NULL,
+    key      TEXT NOT NULL,
+    role     TEXT NOT NULL,
+    weight   REAL,
+    position INTEGER NOT NULL DEFAULT 0,
+    sure     INTEGER NOT NULL DEFAULT 2,
     PRIMARY KEY (owner, asset, key)
 ) WITHOUT ROWID;
 
@@ -100,23 +105,32 @@ CREATE TABLE model_alias (
 CREATE INDEX alias_model ON model_alias (owner, key, model);
 
 CREATE TABLE asset_ingredient (
-    owner  INTEGER NOT NULL,
-    model  INTEGER NOT NULL,
-    asset  INTEGER NOT NULL,
-    role   TEXT NOT NULL,
-    weight REAL,
+    owner    INTEGER NOT NULL,
+    model    INTEGER NOT NULL,
+    asset    INTEGER NOT NULL,
+    role     TEXT NOT NULL,
+    weight   REAL,
+    position INTEGER NOT NULL DEFAULT 0,
+    sure     INTEGER NOT NULL DEFAULT 2,
     PRIMARY KEY (owner, model, asset)
 ) WITHOUT ROWID;
 
 CREATE INDEX model_of_asset ON asset_ingredient (owner, asset, model);
 
-INSERT INTO asset_ingredient (owner, model, asset, role)
-SELECT a.owner, m.number, a.number, 'checkpoint'
-FROM asset a JOIN model m ON m.owner = a.owner AND m.id = a.model_id
-WHERE a.model_id IS NOT NULL;
+INSERT INTO asset_use (owner, asset, key, role, position)
+SELECT owner, number, 'id:' || model_id, 'said', -1 FROM asset WHERE model_id IS NOT NULL;
 
 INSERT INTO model_alias (owner, model, key)
-SELECT owner, number, 'name:' || lower(name) FROM model WHERE name IS NOT NULL;
+SELECT owner, number, 'id:' || id FROM model
+UNION
+SELECT m.owner, m.number, k.value || stem(m.name) FROM model m, json_each('["name:","fileless:"]') k
+WHERE stem(m.name) <> '';
+
+INSERT INTO asset_ingredient (owner, model, asset, role, position)
+SELECT u.owner, a.model, u.asset, u.role, u.position
+FROM asset_use u JOIN model_alias a ON a.owner = u.owner AND a.key = u.key;
+
+DROP INDEX asset_model;
 
 -- What a search sorts and filters by, each with the rows of a project in its order. A walk stops when a page is full.
 CREATE INDEX asset_kind ON asset (owner, kind, type) WHERE deleted_at IS NULL;

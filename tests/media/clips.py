@@ -1,9 +1,11 @@
 """Video and sound made by code, with the real encoders, in every container that is looked into."""
 
 import io
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
 from typing import cast
 
 import av
@@ -11,6 +13,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -36,12 +39,14 @@ SOUNDS = {
     "m4a": ("ipod", "aac"),
     "aac": ("adts", "aac"),
 }
+"""Ending: muxer, codec."""
 
 CODECS = {"libx264": "h264", "libx265": "hevc", "libvpx-vp9": "vp9", "libvpx": "vp8", "libmp3lame": "mp3"}
 CODECS |= {"libopus": "opus", "libsvtav1": "av1"}
 """Encoders that are not called as their codec is."""
 
 _OPTIONS = {
+    "ffv1": {"strict": "experimental"},
     "libx264": {"preset": "ultrafast"},
     "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
@@ -82,7 +87,6 @@ def video(
     paint: Painter = scene,
     codecs: tuple[str, str | None] | None = None,
     stream: dict[str, object] | None = None,
-    key_every: int | None = None,
     turn: tuple[int, bool, bool] | None = None,
     options: dict[str, str] | None = None,
     texts: dict[str, str] | None = None,
@@ -90,47 +94,64 @@ def video(
     """A clip with sound, unless its codec is None. `turn`: degrees counter-clockwise, flips across and down."""
     muxer, *usual = VIDEOS[ending]
     picture_codec, sound_codec = codecs or usual
-    file = io.BytesIO()
-    with av.open(file, "w", format=muxer, options=options or {}) as output:
-        output.metadata.update(texts or {})
+
+    def fill(output: OutputContainer) -> None:
         shown = cast(VideoStream, output.add_stream(picture_codec, rate=rate, options=_OPTIONS.get(picture_codec, {})))
-        shown.width, shown.height = size
-        shown.pix_fmt = "yuvj420p" if picture_codec == "mjpeg" else "yuv420p"
-        shown.codec_context.thread_count = 1
-        if key_every:
-            shown.codec_context.gop_size = key_every
-        for name, value in (stream or {}).items():
+        shown.width, shown.height, shown.pix_fmt = *size, "yuv420p"
+        for name, value in {"thread_count": 1, **(stream or {})}.items():
             setattr(shown.codec_context, name, value)
         if turn:
             shown.set_display_rotation(*turn)
         heard = _add_sound(output, sound_codec) if sound_codec else None
-        for number in range(round(seconds * rate)):
-            frame = VideoFrame.from_ndarray(paint(number, *size), format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, rate)
-            output.mux(shown.encode(frame))
-        output.mux(shown.encode())
+        _encode_pictures(output, shown, (paint(number, *size) for number in range(round(seconds * rate))), rate)
         if heard:
             _encode_sound(output, heard, tone(seconds, heard.rate, heard.codec_context.channels))
-    return file.getvalue()
+
+    return _written(muxer, fill, options, texts)
 
 
 def sound(
-    ending: str,
+    ending: str = "wav",
     samples: np.ndarray | None = None,
     *,
     rate: int = RATE,
+    muxer: str | None = None,
     codec: str | None = None,
     texts: dict[str, str] | None = None,
     options: dict[str, str] | None = None,
 ) -> bytes:
     """`samples` as of `tone`: two seconds of it by default."""
-    muxer, usual = SOUNDS[ending]
+    usual_muxer, usual_codec = SOUNDS[ending]
     samples = tone(2.0, rate) if samples is None else samples
-    file = io.BytesIO()
-    with av.open(file, "w", format=muxer, options=options or {}) as output:
-        output.metadata.update(texts or {})
-        _encode_sound(output, _add_sound(output, codec or usual, rate, len(samples)), samples)
-    return file.getvalue()
+
+    def fill(output: OutputContainer) -> None:
+        _encode_sound(output, _add_sound(output, codec or usual_codec, rate, len(samples)), samples)
+
+    return _written(muxer or usual_muxer, fill, options, texts)
+
+
+def _written(
+    muxer: str,
+    fill: Callable[[OutputContainer], None],
+    options: dict[str, str] | None = None,
+    texts: dict[str, str] | None = None,
+) -> bytes:
+    """In a file of its own, which some muxers read again."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "clip")
+        with av.open(str(path), "w", format=muxer, options=options or {}) as output:
+            output.metadata.update(texts or {})
+            fill(output)
+            output.start_encoding()  # even if there is nothing in it
+        return path.read_bytes()
+
+
+def _encode_pictures(output: OutputContainer, stream: VideoStream, pictures: Iterable[np.ndarray], rate: int) -> None:
+    for number, picture in enumerate(pictures):
+        frame = VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.pts, frame.time_base = number, Fraction(1, rate)
+        output.mux(stream.encode(frame))
+    output.mux(stream.encode())
 
 
 def _add_sound(output: OutputContainer, codec: str, rate: int = RATE, channels: int = 2) -> AudioStream:
@@ -155,3 +176,20 @@ def _encode_sound(output: OutputContainer, stream: AudioStream, samples: np.ndar
 def clip(ending: str) -> bytes:
     """The usual clip of a container: two seconds, of sound for those that hold sound."""
     return video(ending, size=(352, 288)) if ending in VIDEOS else sound(ending)
+
+
+def with_cover(song: bytes, picture: bytes) -> bytes:
+    """An MP3 with the first frame of a clip as its cover."""
+
+    def fill(output: OutputContainer) -> None:
+        with av.open(io.BytesIO(song), "r") as sounds, av.open(io.BytesIO(picture), "r") as pictures:
+            heard = output.add_stream_from_template(sounds.streams.audio[0])
+            shown = output.add_stream_from_template(pictures.streams.video[0])
+            shown.disposition = Disposition.attached_pic
+            for container, stream in ((pictures, shown), (sounds, heard)):
+                for packet in container.demux(container.streams[0]):
+                    if packet.size:
+                        packet.stream = stream
+                        output.mux(packet)
+
+    return _written("mp3", fill)

@@ -45,7 +45,8 @@ def look(opened: Opened) -> Answer:
     if peaks is None or (opened.type == "flac" and seconds < streams.claimed(opened) - 0.1):
         return streams.DAMAGED
     facts = streams.sound(streams.facts(opened, seconds), stream, "codec_name")
-    return Decoded(thumbnails=thumbnails.make(_draw(peaks), opened.limits.thumbnail_sizes), facts=facts)
+    made = thumbnails.make(_draw(peaks), opened.limits.thumbnail_sizes)
+    return Decoded(thumbnails=made, facts=facts, generation=streams.generation(opened, stream))
 
 
 def _peaks(opened: Opened, stream: AudioStream, seconds: float) -> Floats | None:

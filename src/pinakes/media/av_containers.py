@@ -34,7 +34,9 @@ def _mov(file: BinaryIO, size: int) -> bool:
     at = 0
     for _ in range(_MAX_BOXES):
         header = _read(file, at, 16)
-        if len(header) < 8 or not header[4:8].isalnum():
+        if len(header) < 8:
+            return not any(header)
+        if not header[4:8].isalnum():
             return at > 0
         length = int.from_bytes(header[:4], "big")
         if length == 1:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NoReturn, cast
 
 import av
 import msgspec
+import pyvips
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.codec.context import CodecContext
@@ -22,8 +23,9 @@ from av.stream import Discard, Disposition, Stream
 from av.video.frame import VideoFrame
 from msgspec import UNSET
 
-from pinakes.asset_types import Facts
+from pinakes.asset_types import Facts, Generation
 from pinakes.media import av_containers
+from pinakes.media.generation import of_texts as generation_of_texts
 from pinakes.media.protocol import Answer, Limits, Refused, Source
 
 FORMATS = {
@@ -36,7 +38,6 @@ FORMATS = {
 
 MAX_STREAMS = 200  # films come with dozens of subtitles and fonts
 MAX_DURATION_S = 10_000_000.0
-MAX_TEXT = 4 << 20
 DAMAGED = Refused("is damaged or truncated.")
 _MAX_BARREN = 100  # packets in a row without a frame: more than any decoder holds back
 
@@ -63,20 +64,20 @@ def examine(type: str, source: Source, limits: Limits, look: Callable[[Opened], 
                 return DAMAGED
             size = file.seek(0, io.SEEK_END)
             file.seek(0)
-            with _open(FORMATS[type], file, limits) as container:
+            with _open(FORMATS[type], file) as container:
                 return look(Opened(type, container, size, limits, time.monotonic()))
-    except MemoryError:  # FFmpeg's own too
+    except (MemoryError, pyvips.Error):  # FFmpeg's own too; nothing else can be wrong with a picture made of its frames
         return Refused(f"needs more than {limits.memory_limit_bytes >> 20:,} MiB of memory to decode.")
     except av.FFmpegError:
         return DAMAGED
 
 
-def _open(format: str, file: BinaryIO, limits: Limits) -> InputContainer:
+def _open(format: str, file: BinaryIO) -> InputContainer:
     return av.open(
         file,
         "r",
         format=format,
-        options={"max_streams": str(MAX_STREAMS), "max_pixels": str(limits.max_pixels), "protocol_whitelist": "none"},
+        options={"max_streams": str(MAX_STREAMS), "protocol_whitelist": "none"},
         metadata_errors="replace",
         io_open=_open_nothing,
     )
@@ -106,10 +107,9 @@ def prepare(opened: Opened, stream: Stream) -> None:
     stream.codec_context.options = {"max_pixels": str(opened.limits.max_pixels)}
 
 
-def texts(opened: Opened, stream: Stream) -> dict[str, str]:
-    """What the file says about itself. Ogg says it in the stream; Matroska in capitals."""
-    said = stream.metadata | opened.container.metadata
-    return {name.lower(): text for name, text in said.items() if len(text) <= MAX_TEXT}
+def generation(opened: Opened, stream: Stream) -> Generation | None:
+    """How the file says it was made. Most containers say it of the whole, Ogg of a stream."""
+    return generation_of_texts(stream.metadata | opened.container.metadata)
 
 
 def start(opened: Opened) -> float:
@@ -139,15 +139,18 @@ def _end(opened: Opened) -> float:
     end = -1.0
     found = streams_of(opened, "video") + streams_of(opened, "audio")
     try:
-        opened.container.seek(int((start(opened) + max(claimed(opened) - 1, 0)) * av.time_base))
+        if claimed(opened) > 1:  # else it is read from its start, where it is now
+            opened.container.seek(int((start(opened) + claimed(opened) - 1) * av.time_base))
         for packet in opened.container.demux(found):
             at = packet.dts if packet.pts is None else packet.pts
             if at is not None and packet.time_base:
                 end = max(end, float((at + (packet.duration or 0)) * packet.time_base))
             if opened.is_late(0.1):
                 return -1.0
-    except av.FFmpegError as error:
-        _raise_if_memory(error)
+    except MemoryError:
+        raise
+    except av.FFmpegError:  # what comes after that cannot be read
+        return end
     return end
 
 
@@ -155,8 +158,9 @@ def seek(opened: Opened, stream: Stream, at: float) -> bool:
     """Go on from the last frame before a time that can be decoded by itself. False when there is no way to."""
     try:
         opened.container.seek(int(at / stream.time_base) if stream.time_base else 0, stream=stream)
-    except av.FFmpegError as error:
-        _raise_if_memory(error)
+    except MemoryError:
+        raise
+    except av.FFmpegError:
         return False
     return True
 
@@ -172,21 +176,19 @@ def decoded(opened: Opened, stream: Stream) -> Iterator[VideoFrame | AudioFrame]
                 yield frame
             if barren > _MAX_BARREN or opened.is_late():
                 return
-    except av.FFmpegError as error:  # it cannot be read any further
-        _raise_if_memory(error)
+    except MemoryError:
+        raise
+    except av.FFmpegError:  # it cannot be read any further
+        return
 
 
 def _decode(packet: "Packet[Any]") -> list[Any]:
     try:
         return list(packet.decode())
-    except av.FFmpegError as error:
-        _raise_if_memory(error)
+    except MemoryError:  # one of FFmpeg's errors too
+        raise
+    except av.FFmpegError:
         return []
-
-
-def _raise_if_memory(error: av.FFmpegError) -> None:
-    if isinstance(error, MemoryError):
-        raise error
 
 
 def facts(opened: Opened, seconds: float) -> Facts:

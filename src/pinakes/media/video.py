@@ -56,24 +56,22 @@ def _look(opened: Opened) -> Answer:
         at_most = f"at most {limits.max_pixels:,} in all and {MAX_SIDE:,} a side are accepted"
         return Refused(f"is {codec.width:,} x {codec.height:,} pixels; {at_most}.")
     seconds = streams.length(opened)
-    moments = _moments(opened, stream, seconds)
-    pictures = [_picture(frame, stream, max(limits.thumbnail_sizes)) for frame in moments]
-    return _describe(opened, stream, seconds, pictures) if pictures else streams.DAMAGED
+    facts, generation = _facts(opened, stream, seconds), streams.generation(opened, stream)
+    frames = _count(stream, seconds, facts)
+    pictures = _pictures(opened, stream, seconds)
+    opened.container.close()  # a decoder can hold most of the memory there is
+    if not pictures:
+        return streams.DAMAGED
+    decoded = Decoded(pictures[0].width, pictures[0].height, frames, facts=facts, generation=generation)
+    return _shown([picture.image for picture in pictures], seconds, decoded, limits)
 
 
-def _describe(opened: Opened, stream: VideoStream, seconds: float, pictures: list[Picture]) -> Decoded:
-    small = [picture.image.thumbnail_image(PREVIEW_SIDE, height=PREVIEW_SIDE, size="down") for picture in pictures]
-    made, kept = thumbnails.make_and_keep(pictures[_poster(small)].image, opened.limits.thumbnail_sizes)
-    facts = _facts(opened, stream, seconds)
-    return Decoded(
-        width=pictures[0].width,
-        height=pictures[0].height,
-        frames=_count(stream, seconds, facts),
-        thumbnails=made,
-        preview=_preview(small, seconds),
-        facts=facts,
-        look=looks.of(kept),
-    )
+def _shown(images: list[pyvips.Image], seconds: float, decoded: Decoded, limits: Limits) -> Decoded:
+    """With the pictures that stand for it."""
+    small = [image.thumbnail_image(PREVIEW_SIDE, height=PREVIEW_SIDE, size="down").copy_memory() for image in images]
+    made, kept = thumbnails.make_and_keep(images[_poster(small)], limits.thumbnail_sizes)
+    preview = _preview(small, seconds)
+    return msgspec.structs.replace(decoded, thumbnails=made, preview=preview, look=looks.of(kept))
 
 
 def _facts(opened: Opened, stream: VideoStream, seconds: float) -> Facts:
@@ -94,6 +92,19 @@ def _count(stream: VideoStream, seconds: float, facts: Facts) -> int:
     return max(round(seconds * (facts.frame_rate or 0)), 1)
 
 
+def _pictures(opened: Opened, stream: VideoStream, seconds: float) -> list[Picture]:
+    """Of all moments, as far as there is memory."""
+    pictures: list[Picture] = []
+    try:
+        for frame in _moments(opened, stream, seconds):
+            pictures.append(_picture(frame, stream, max(opened.limits.thumbnail_sizes)))
+            del frame
+    except MemoryError:
+        if not pictures:
+            raise
+    return pictures
+
+
 def _moments(opened: Opened, stream: VideoStream, seconds: float) -> Iterator[VideoFrame]:
     """Up to `MOMENTS` different frames, in order of time."""
     streams.prepare(opened, stream)
@@ -108,6 +119,7 @@ def _moments(opened: Opened, stream: VideoStream, seconds: float) -> Iterator[Vi
         if frame is not None and _time(frame) > position:
             position = _time(frame)
             yield frame
+        del frame  # the next one may need its memory
         if opened.is_late():
             return
 

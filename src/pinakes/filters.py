@@ -40,7 +40,7 @@ Value = str | int | float
 Operator = Literal["in", ">", ">=", "<", "<=", "exists"]
 
 
-class Test(msgspec.Struct, frozen=True):
+class Comparison(msgspec.Struct, frozen=True):
     """One field against values: `in` is equality with any of them. Times are as they are stored."""
 
     field: str
@@ -66,7 +66,7 @@ class AnyOf(msgspec.Struct, frozen=True):
     parts: "tuple[Filter, ...]"
 
 
-Filter = Test | Not | AllOf | AnyOf
+Filter = Comparison | Not | AllOf | AnyOf
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -177,24 +177,24 @@ class _Builder(Transformer[Token, _Part]):
     def compared(self, name: Token, operator: Token, value: Token) -> _Part:
         field = self._field(name)
         if operator in ("=", "!="):
-            found = Test(str(name), "in", (_value(field, name, value),))
+            found = Comparison(str(name), "in", (_value(field, name, value),))
             return _Part(found if operator == "=" else Not(found), 1, 1)
         if field.kind == "text":
             _refuse(operator, f"{name} has no order; use =, !=, IN or EXISTS")
-        return _Part(Test(str(name), operator.value, (_value(field, name, value),)), 1, 1)
+        return _Part(Comparison(str(name), operator.value, (_value(field, name, value),)), 1, 1)
 
     def listed(self, name: Token, values: tuple[Token, ...]) -> _Part:
         field = self._field(name)
         if len(values) > MOST_TESTS:
             _refuse(values[MOST_TESTS], f"a filter has at most {MOST_TESTS} values")
-        return _Part(Test(str(name), "in", tuple(_value(field, name, value) for value in values)), len(values), 1)
+        return _Part(Comparison(str(name), "in", tuple(_value(field, name, value) for value in values)), len(values), 1)
 
     def unlisted(self, name: Token, values: tuple[Token, ...]) -> _Part:
         return self.negated(self.listed(name, values))
 
     def exists(self, name: Token) -> _Part:
         self._field(name)
-        return _Part(Test(str(name), "exists"), 1, 1)
+        return _Part(Comparison(str(name), "exists"), 1, 1)
 
     def missing(self, name: Token) -> _Part:
         return self.negated(self.exists(name))

@@ -6,7 +6,7 @@
 from typing import get_args
 
 from pinakes.asset_types import Kind
-from pinakes.filters import AllOf, AnyOf, Filter, Not, Noun, Test
+from pinakes.filters import AllOf, AnyOf, Comparison, Filter, Not, Noun
 from pinakes.store.dialect import IDS, id_list
 from pinakes.store.ingredients import SHOWN
 
@@ -80,19 +80,19 @@ def lists(noun: Noun, owner: int, filter: Filter) -> list[Sql]:
     """Statements that each list, as `number`, at least every row that passes. They read an index and nothing else."""
     match filter:
         case AllOf(parts):
-            ranges = [part for part in parts if isinstance(part, Test) and _is_range(noun, part)]
+            ranges = [part for part in parts if isinstance(part, Comparison) and _is_range(noun, part)]
             rest = [part for part in parts if part not in ranges]
             found = [_range(noun, owner, tests) for tests in _by_field(ranges)]
             return [*found, *(sql for part in rest for sql in lists(noun, owner, part))][:MOST_LISTS]
         case AnyOf(parts):
             each = [lists(noun, owner, part) for part in parts]
             return [_joined(" UNION ALL ", [some[0] for some in each], "{}")] if all(each) else []
-        case Test(operator="exists") | Not():
+        case Comparison(operator="exists") | Not():
             return []
     return _of_test(noun, owner, filter)
 
 
-def _of_test(noun: Noun, owner: int, test: Test) -> list[Sql]:
+def _of_test(noun: Noun, owner: int, test: Comparison) -> list[Sql]:
     found: Sql
     match test.field:
         case "tags":
@@ -124,7 +124,7 @@ def _of_test(noun: Noun, owner: int, test: Test) -> list[Sql]:
     return [found]
 
 
-def _range(noun: Noun, owner: int, tests: list[Test]) -> Sql:
+def _range(noun: Noun, owner: int, tests: list[Comparison]) -> Sql:
     """A stretch of the index of the one field that the tests are about."""
     field = tests[0].field
     parts = [_plain(_COLUMNS[field], test) for test in tests]
@@ -133,15 +133,15 @@ def _range(noun: Noun, owner: int, tests: list[Test]) -> Sql:
     return sql, (owner, *(value for _, values in parts for value in values))
 
 
-def _is_range(noun: Noun, test: Test) -> bool:
+def _is_range(noun: Noun, test: Comparison) -> bool:
     return test.operator != "exists" and index_of(noun, test.field) is not None
 
 
-def _by_field(tests: list[Test]) -> list[list[Test]]:
+def _by_field(tests: list[Comparison]) -> list[list[Comparison]]:
     return [[test for test in tests if test.field == field] for field in dict.fromkeys(test.field for test in tests)]
 
 
-def _listed(noun: Noun, test: Test) -> Sql:
+def _listed(noun: Noun, test: Comparison) -> Sql:
     table, value = _LISTS[test.field]
     found = f"SELECT 1 FROM {table.format(noun=noun)} WHERE m.owner = x.owner AND m.{noun} = x.number"
     if test.operator == "exists":
@@ -149,12 +149,12 @@ def _listed(noun: Noun, test: Test) -> Sql:
     return f"EXISTS ({found} AND {value} IN {IDS})", (_values(test),)
 
 
-def _compared(column: str, test: Test) -> Sql:
+def _compared(column: str, test: Comparison) -> Sql:
     sql, params = _plain(column, test)
     return (sql, params) if test.operator == "exists" else (f"coalesce({sql}, 0)", params)
 
 
-def _plain(column: str, test: Test) -> Sql:
+def _plain(column: str, test: Comparison) -> Sql:
     if test.operator == "exists":
         return f"{column} IS NOT NULL", ()
     if test.operator == "in" and len(test.values) == 1:
@@ -164,7 +164,7 @@ def _plain(column: str, test: Test) -> Sql:
     return f"{column} {test.operator} ?", test.values
 
 
-def _values(test: Test) -> str:
+def _values(test: Comparison) -> str:
     return id_list(test.values)
 
 

@@ -2,8 +2,8 @@
 
 A word is indexed as a *term*: the owner's number in hex, a letter for where the word stands, and the word. So the
 lists that a search reads hold nothing of other projects, and one can ask for words in names without reading on about
-those in prompts. `asset_text` and `model_text` have one row for each asset and model under its number, and keep none
-of the text (docs/decisions/0013-search.md).
+those in prompts. `asset_text` and `model_text` have one row for each live asset and model under its number, and
+keep none of the text (docs/decisions/0013-search.md).
 """
 
 from typing import Any, Final
@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from pinakes.collections import MemberNoun
+from pinakes.store.dialect import IDS
 from pinakes.words import Phrase, Query, split
 
 PLACES: Final = "ntpx"
@@ -34,15 +35,14 @@ _TEXTS: dict[MemberNoun, str] = {
 
 INDEX: dict[MemberNoun, str] = {
     noun: f"INSERT OR REPLACE INTO {noun}_text (rowid, terms)"
-    f" SELECT x.number, terms(x.owner, {texts}) FROM {noun} x WHERE x.owner = ? AND x.number = ?"
+    f" SELECT x.number, terms(x.owner, {texts}) FROM {noun} x"
+    f" WHERE x.owner = ? AND x.number IN {IDS} AND x.deleted_at IS NULL"
     for noun, texts in _TEXTS.items()
 }
-"""Indexes a row, new or changed; takes owner and number. The order of the texts is that of `PLACES`."""
+"""Indexes rows that are new, changed or restored; takes owner and numbers. The order of texts is that of `PLACES`."""
 
-FORGET: dict[MemberNoun, str] = {
-    noun: f"DELETE FROM {noun}_text WHERE rowid IN (SELECT value FROM json_each(?))" for noun in INDEX
-}
-"""Takes a list of numbers."""
+FORGET: dict[MemberNoun, str] = {noun: f"DELETE FROM {noun}_text WHERE rowid IN {IDS}" for noun in INDEX}
+"""Lets no search find rows that go to the trash or for good; takes numbers."""
 
 _decode = msgspec.json.Decoder(list[list[str | None]]).decode
 

@@ -6,6 +6,8 @@
 * Else the index of the first field to sort by, until the page is full.
 """
 
+from typing import NamedTuple
+
 from pinakes.filters import Noun
 from pinakes.search import Found, Wanted
 from pinakes.store import filters, fulltext, looks
@@ -13,8 +15,13 @@ from pinakes.store.dialect import Driver, Row, id_list
 from pinakes.store.filters import Sql
 from pinakes.words import Query
 
-FEW = 5_000
-"""Candidates that are all looked at. Of more, the total is an estimate."""
+FEW = 2_000
+"""Candidates that are looked at one by one."""
+MANY = 20_000
+"""Candidates that the words of a query are looked for among: to look at each row with the words takes longer."""
+MOST_COUNTED = 10_000
+"""Rows that are counted when nothing is asked of them but words."""
+
 _SAMPLE = 1_000
 _NEWEST = (("createdAt", True),)
 
@@ -25,32 +32,36 @@ class SearchSql:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._query = driver.query
-        self._change = driver.change
 
     def find(self, noun: Noun, owner: int, wanted: Wanted) -> Found:
         """A page of what is wanted in one project, the trash left out. At most 7 statements, whatever is found."""
-        near = self._alike(noun, owner, wanted.like) if wanted.like else None
-        match = _match(noun, owner, wanted.query)
-        where = self._conditions(noun, owner, wanted)
-        needed = [list for list in (match, _numbers(near)) if list is not None]
-        few = self._fewest([*needed, *(filters.lists(noun, owner, wanted.filter) if wanted.filter else [])])
-        everything = [*where, *(_within(list) for list in needed if list is not few)]
-        if near is not None and not wanted.sort:
-            page = _nearest(noun, near, [*where, *([] if match is None else [_within(match)])])
-        elif match is not None and not wanted.sort:
-            page = _best(noun, owner, wanted, [*where, *([] if few is None or few is match else [_within(few)])])
+        plan = self._plan(noun, owner, wanted)
+        if plan.is_ranked:
+            page = _best(plan, wanted)
+        elif plan.near is not None and not wanted.sort:
+            page = _nearest(plan, plan.near)
         else:
-            page = _sorted(noun, wanted.sort or _NEWEST, everything, few)
+            page = _sorted(plan, wanted.sort or _NEWEST)
         rows = self._query(f"{page[0]} LIMIT ? OFFSET ?", (*page[1], wanted.limit + 1, wanted.offset))
         total = wanted.offset + len(rows)
         if len(rows) > wanted.limit or (wanted.offset and not rows):
-            counted = self._tally(noun, everything, few) if few else self._estimate(noun, owner, where, match)
+            counted = self._count(plan)
             total = max(counted, total) if rows else min(counted, total)
         shown: list[Row] = rows[: wanted.limit]
         return Found([row[0] for row in shown], [row[1] for row in shown], total)
 
+    def _plan(self, noun: Noun, owner: int, wanted: Wanted) -> "_Plan":
+        near = self._alike(noun, owner, wanted.like) if wanted.like else None
+        match = _match(noun, owner, wanted.query)
+        is_ranked = match is not None and near is None and not wanted.sort
+        lists = [] if wanted.filter is None else filters.lists(noun, owner, wanted.filter)
+        needed = [list for list in (match, _numbers(near)) if list is not None]
+        least, count = self._least([*needed, *lists], MANY if is_ranked else FEW)
+        where = self._conditions(noun, owner, wanted)
+        return _Plan(noun, owner, where, match, near, needed, least, count, is_ranked)
+
     def _conditions(self, noun: Noun, owner: int, wanted: Wanted) -> list[Sql]:
-        """All but that words are to be found."""
+        """All but being in a list."""
         found: list[Sql] = [("x.owner = ? AND x.deleted_at IS NULL", (owner,))]
         if wanted.filter is not None:
             found.append(filters.condition(noun, wanted.filter))
@@ -70,39 +81,69 @@ class SearchSql:
             return near
         return {row[0]: row[1] for row in self._query(_MODELS_OF, (id_list(near.items()), owner, owner, owner))}
 
-    def _fewest(self, lists: list[Sql]) -> Sql | None:
-        """The list with the fewest rows, if these are few."""
+    def _least(self, lists: list[Sql], most: int) -> tuple[Sql | None, int]:
+        """The list with the fewest rows, and how many; none when all have more than `most`."""
         if not lists:
-            return None
-        counts = ", ".join(f"(SELECT count(*) FROM ({sql} LIMIT {FEW + 1}))" for sql, _ in lists)
+            return None, most + 1
+        counts = ", ".join(f"(SELECT count(*) FROM ({sql} LIMIT {most + 1}))" for sql, _ in lists)
         (row,) = self._query(f"SELECT {counts}", tuple(value for _, values in lists for value in values))
         count, at = min((count, at) for at, count in enumerate(row))
-        return lists[at] if count <= FEW else None
+        return (lists[at] if count <= most else None), count
 
-    def _tally(self, noun: Noun, where: list[Sql], few: Sql) -> int:
-        """How many of few candidates pass."""
-        passing, params = _all(where)
+    def _count(self, plan: "_Plan") -> int:
+        """How many pass. When there are many candidates, as many as the newest of them let expect."""
+        noun, few = plan.noun, plan.few
+        if plan.is_all_words:
+            return self._estimate(plan, f"SELECT number, 1 AS passes FROM ({_newest(plan)})", MOST_COUNTED)
+        passing, params = _all(plan.everything)
+        if few is None:
+            passing, params = _all(plan.where)
+            sample = f"SELECT s.number, {passing} AS passes FROM ({_newest(plan)}) s CROSS JOIN {noun} x"
+            return self._estimate(plan, f"{sample} ON x.number = s.number", _SAMPLE, params)
         sql = f"SELECT count(*) FROM {_OF_LIST.format(list=few[0], noun=noun)} WHERE {passing}"
         return int(self._query(sql, (*few[1], *params))[0][0])
 
-    def _estimate(self, noun: Noun, owner: int, where: list[Sql], match: Sql | None) -> int:
-        """How many pass, if older candidates are like the newest, as far as their numbers go."""
-        passing, params = _all(where)
-        newest = _NEWEST_OF.format(noun=noun, direction="DESC")
-        sample, of = match or (newest, (owner,))
-        order = "" if match is None else "ORDER BY number DESC"
+    def _estimate(self, plan: "_Plan", sample: str, most: int, params: tuple[str | int | float, ...] = ()) -> int:
+        """How many pass if the older are like the newest, as far as their numbers go; exact when these are all."""
+        ends = ", ".join(f"({_CREATED.format(noun=plan.noun, direction=way)} LIMIT 1)" for way in ("ASC", "DESC"))
+        of = plan.match[1] if plan.match else (plan.owner,)
         ((seen, passed, last, first, end),) = self._query(
-            "SELECT count(*), sum(passes), min(number),"
-            f" ({_NEWEST_OF.format(noun=noun, direction='ASC')} LIMIT 1), ({newest} LIMIT 1)"
-            f" FROM (SELECT s.number, {passing} AS passes FROM ({sample} {order} LIMIT {_SAMPLE}) s"
-            f" CROSS JOIN {noun} x ON x.number = s.number)",
-            (owner, owner, *params, *of),
+            f"SELECT count(*), coalesce(sum(passes), 0), min(number), {ends} FROM ({sample})",
+            (plan.owner, plan.owner, *params, *of, most),
         )
-        return int(passed) if seen < _SAMPLE else int(passed * (end - first + 1) / max(1, end - last + 1))
+        return int(passed) if seen < most else int(passed * (end - first + 1) / max(1, end - last + 1))
+
+
+class _Plan(NamedTuple):
+    """A search on its way. Every hit is in all lists of `needed`, and in `least`, the shortest, which has `rows`."""
+
+    noun: Noun
+    owner: int
+    where: list[Sql]
+    match: Sql | None
+    near: dict[int, int] | None
+    needed: list[Sql]
+    least: Sql | None
+    rows: int
+    is_ranked: bool
+
+    @property
+    def few(self) -> Sql | None:
+        return self.least if self.rows <= FEW else None
+
+    @property
+    def everything(self) -> list[Sql]:
+        """All conditions on a row out of `few`, or on any row when that is None."""
+        return [*self.where, *(_within(list) for list in self.needed if list is not self.few)]
+
+    @property
+    def is_all_words(self) -> bool:
+        """Whether hits need words and nothing else."""
+        return self.match is not None and self.near is None and len(self.where) == 1
 
 
 _MATCH = "SELECT rowid AS number FROM {noun}_text WHERE {noun}_text MATCH ?"
-_NEWEST_OF = (
+_CREATED = (
     "SELECT number FROM {noun} INDEXED BY {noun}_created WHERE owner = ? AND deleted_at IS NULL"
     " ORDER BY created_at {direction}, id {direction}"
 )
@@ -122,6 +163,12 @@ SELECT number, min(bits) FROM (
 """
 
 
+def _newest(plan: _Plan) -> str:
+    """What a sample is taken of; takes the words or the owner, and how many."""
+    created = _CREATED.format(noun=plan.noun, direction="DESC")
+    return f"{plan.match[0]} ORDER BY rowid DESC LIMIT ?" if plan.match else f"{created} LIMIT ?"
+
+
 def _match(noun: Noun, owner: int, query: Query) -> Sql | None:
     """The list of what has the words."""
     return (_MATCH.format(noun=noun), (fulltext.anywhere(owner, query),)) if query.wanted else None
@@ -131,44 +178,48 @@ def _numbers(near: dict[int, int] | None) -> Sql | None:
     return None if near is None else ("SELECT value AS number FROM json_each(?)", (id_list(near),))
 
 
-def _within(list: Sql) -> Sql:
+def _within(list: Sql, number: str = "x.number") -> Sql:
     """Being in a list, which is read once: asking the full-text index about one row after the other is slow."""
-    return f"+x.number IN (SELECT number FROM ({list[0]}))", list[1]
+    return f"+{number} IN (SELECT number FROM ({list[0]}))", list[1]
 
 
 def _all(conditions: list[Sql]) -> Sql:
     return " AND ".join(sql for sql, _ in conditions), tuple(value for _, values in conditions for value in values)
 
 
-def _nearest(noun: Noun, near: dict[int, int], where: list[Sql]) -> Sql:
-    passing, params = _all(where)
+def _nearest(plan: _Plan, near: dict[int, int]) -> Sql:
+    passing, params = _all([*plan.where, *([] if plan.match is None else [_within(plan.match)])])
     return (
         "SELECT x.id, s.bits FROM (SELECT value ->> 0 AS number, value ->> 1 AS bits FROM json_each(?)) s"
-        f" CROSS JOIN {noun} x ON x.number = s.number WHERE {passing} ORDER BY s.bits, x.number DESC",
+        f" CROSS JOIN {plan.noun} x ON x.number = s.number WHERE {passing} ORDER BY s.bits, x.number DESC",
         (id_list(near.items()), *params),
     )
 
 
-def _best(noun: Noun, owner: int, wanted: Wanted, where: list[Sql]) -> Sql:
+def _best(plan: _Plan, wanted: Wanted) -> Sql:
     """The parts of `fulltext.ranked` one after the other: SQLite begins with one when those before are at their end."""
-    passing, params = _all(where)
-    parts = fulltext.ranked(owner, wanted.query)
+    table = f"{plan.noun}_text"
+    among = [] if plan.least is None or plan.least is plan.match else [_within(plan.least, f"{table}.rowid")]
+    passing, params = _all([*among, *plan.where])
+    parts = fulltext.ranked(plan.owner, wanted.query)
     sql = " UNION ALL ".join(
-        f"SELECT * FROM (SELECT x.id, {place} FROM {noun}_text CROSS JOIN {noun} x ON x.number = {noun}_text.rowid"
-        f" WHERE {noun}_text MATCH ? AND {passing} ORDER BY {noun}_text.rowid DESC LIMIT ?)"
+        f"SELECT * FROM (SELECT x.id, {place} FROM {table} CROSS JOIN {plan.noun} x ON x.number = {table}.rowid"
+        f" WHERE {table} MATCH ? AND {passing} ORDER BY {table}.rowid DESC LIMIT ?)"
         for place in range(len(parts))
     )
     most = wanted.offset + wanted.limit + 1
     return sql, tuple(value for part in parts for value in (part, *params, most))
 
 
-def _sorted(noun: Noun, sort: tuple[tuple[str, bool], ...], where: list[Sql], few: Sql | None) -> Sql:
+def _sorted(plan: _Plan, sort: tuple[tuple[str, bool], ...]) -> Sql:
     """Equals stand in the order of their making, in the direction of the first field."""
-    passing, params = _all(where)
+    passing, params = _all(plan.everything)
     columns = [(f"x.{filters.column_of(field)}", is_descending) for field, is_descending in sort]
     first, is_descending = sort[0]
     columns.append(("x.id" if first in filters.TIMES else "x.number", is_descending))
     order = ", ".join(f"{column} {'DESC' if descends else 'ASC'}" for column, descends in columns)
-    index = filters.index_of(noun, first) or f"{noun}_created"
-    table = f"{noun} x INDEXED BY {index}" if few is None else _OF_LIST.format(list=few[0], noun=noun)
-    return f"SELECT x.id, 0 FROM {table} WHERE {passing} ORDER BY {order}", (*(few[1] if few else ()), *params)
+    if plan.few is None:
+        index = filters.index_of(plan.noun, first) or f"{plan.noun}_created"
+        return f"SELECT x.id, 0 FROM {plan.noun} x INDEXED BY {index} WHERE {passing} ORDER BY {order}", params
+    table = _OF_LIST.format(list=plan.few[0], noun=plan.noun)
+    return f"SELECT x.id, 0 FROM {table} WHERE {passing} ORDER BY {order}", (*plan.few[1], *params)

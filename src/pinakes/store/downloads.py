@@ -15,7 +15,8 @@ _MODEL_FILE = "x.id, coalesce(x.file_name, x.name, x.id), x.sha256, x.size, ?, x
 _LIVE_PROJECT = "p.id = ? AND p.deleted_at IS NULL"
 _MADE_WITH = f"""
 SELECT x.id FROM (
-    SELECT DISTINCT u.asset AS number FROM model k JOIN asset_ingredient u ON u.owner = k.owner AND u.model = k.number
+    SELECT DISTINCT u.asset AS number FROM model k CROSS JOIN asset_ingredient u
+    ON u.owner = k.owner AND u.model = k.number
     WHERE k.owner = ? AND k.id IN {IDS} AND {SHOWN}
 ) made JOIN asset x ON x.number = made.number AND x.deleted_at IS NULL
 ORDER BY x.id LIMIT ?

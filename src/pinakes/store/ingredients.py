@@ -37,7 +37,8 @@ _LINK_ASSET = _LINK.format(
 )
 _LINK_MODEL = _LINK.format(
     meeting="""
-    FROM model_alias a CROSS JOIN asset_use u ON u.owner = a.owner AND u.key = a.key AND u.asset >= ? AND u.asset < ?
+    FROM model_alias a CROSS JOIN asset_use u INDEXED BY use_asset
+        ON u.owner = a.owner AND u.key = a.key AND u.asset >= ? AND u.asset < ?
     WHERE a.owner = ? AND a.model = ?"""
 )
 

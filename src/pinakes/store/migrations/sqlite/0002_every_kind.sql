@@ -115,7 +115,8 @@ CREATE TABLE asset_ingredient (
     PRIMARY KEY (owner, model, asset)
 ) WITHOUT ROWID;
 
-CREATE INDEX model_of_asset ON asset_ingredient (owner, asset, model);
+-- Covering, for without statistics the engine would rather read all links of the owner.
+CREATE INDEX model_of_asset ON asset_ingredient (owner, asset, position, sure, model, role, weight);
 
 INSERT INTO asset_use (owner, asset, key, role, position)
 SELECT owner, number, 'id:' || model_id, 'said', -1 FROM asset WHERE model_id IS NOT NULL;

@@ -46,14 +46,22 @@ RULES = [
         "POST /v1/assets/{assetId}/download", "targetFormat: a file of type .* cannot be had as .*", "its type counts"
     ),
     Rule("POST /v1/assets/download", "query: expected 1 to 1,000 assets, found none", "one of two lists is enough"),
+    Rule("POST /v1/search/(assets|models)", "filter: at character .*", "a language of its own"),
+    Rule("POST /v1/search/(assets|models)", "page: send either page .*", "one of two ways to count"),
+    Rule("POST /v1/uploads", r"\w+: this field is required.*", "a file comes in parts or from a URL"),
+    Rule("POST /v1/uploads", "parts: a file is either sent in parts or fetched from its url", "one of two ways"),
+    Rule("POST /v1/uploads", "parts: .* cannot be sent in .* parts", "two numbers that differ"),
+    Rule("POST /v1/uploads", "assetOptions: a model is no asset.*", "two fields that exclude each other"),
+    Rule("POST /v1/uploads", r"\w+: this server asks no other service.*", "fields of the hosted service"),
+    Rule("POST /v1/uploads/{uploadId}/action", "parts: these are not there yet: .*", "what was sent counts"),
     Rule("POST /v1/models/{modelId}/download", "modelEpoch: .*", "what it has counts"),
     Rule("POST /v1/models/{modelId}/restore", "modelId: model .* is not deleted", "what is in the trash counts"),
     Rule("DELETE /v1/projects/{projectId}", "projectId: a key cannot delete the project it belongs to", "our own one"),
 ]
 UNKNOWN = [
     Rule(
-        "(PUT|POST) /v1/(collections|assets|models).*",
-        "((?:query.)?assetIds|(?:query.)?modelIds|collectionIds|collectionId|parentId|modelId|thumbnail): no such .*",
+        "(PUT|POST) /v1/(collections|assets|models|uploads).*",
+        r"((assetOptions|query)\.)?((asset|model|collection)Ids|collectionId|parentId|modelId|thumbnail): no such .*",
         "the thing in the path was found; what the body names was not",
     ),
 ]

@@ -20,6 +20,7 @@ from pinakes.api.routes import Route
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND")
 PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+NEW_UPLOAD = {"fileName": "a.txt", "fileSize": 3, "kind": "text", "parts": 1}
 BODIES = (None, b"", b"{", b"[]", b'{"name": 5}', b"\xff")
 NOWHERE = [
     "/v1",
@@ -36,7 +37,8 @@ NOWHERE = [
     "/files",
     "/files/a/b",
     "/files/a/b/c/d",
-    "/v1/uploads",
+    "/uploads",
+    "/uploads/a/b",
     "/v1/jobs",
     "/v1/generate/txt2img",
     "/%2e%2e/%2e%2e/etc/passwd",
@@ -45,6 +47,7 @@ UNKNOWN = {
     "collectionId": "col_0000000000000000000000",
     "assetId": "asset_0000000000000000000000",
     "modelId": "flux.1-none",
+    "uploadId": "upload_0000000000000000000000",
     "jobId": "job_0000000000000000000000",
     "projectId": "proj_0000000000000000000000",
     "keyId": "key_0000000000000000000000",
@@ -84,6 +87,7 @@ def _things(server: Server, key: Key) -> dict[str, str]:
     return {
         "collectionId": server.ask("POST", "/collections", {"name": "c"}, key)["collection"]["id"],
         "assetId": asset_id,
+        "uploadId": server.ask("POST", "/uploads", NEW_UPLOAD, key)["upload"]["id"],
         "jobId": server.ask("POST", "/assets/download", archive, key)["jobId"],
         "modelId": server.ask("POST", "/models", {"name": "m"}, key)["model"]["id"],
         "projectId": key.project_id,

@@ -92,6 +92,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             "keyId": server.new_key("reader").id,
         }
         archive = {"query": {"assetIds": [ids["assetId"]]}, "options": {"fileNameTemplate": "<id>"}}
+        new = {"fileName": "a.txt", "fileSize": 3, "kind": "text", "parts": 1}
+        ids["uploadId"] = server.ask("POST", "/uploads", new)["upload"]["id"]
         ids["jobId"] = server.ask("POST", "/assets/download", archive)["jobId"]
         yield World(server, ids)
 

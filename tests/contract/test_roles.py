@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 from contract_server import Key, Server, assert_error, serving
@@ -48,6 +49,9 @@ TABLE = """
     POST   /search/assets                              401    401     200     200     200     200    200
     POST   /search/models                              401    401     200     200     403     200    200
     POST   /models/{modelId}/download                  401    401     404     404     403     404    404
+    POST   /uploads                                    401    401     200     403     403     200    200
+    GET    /uploads/{uploadId}                         401    401     404     200     200     200    200
+    POST   /uploads/{uploadId}/action                  401    401     404     403     403     200    200
     GET    /tags                                       401    401     200     200     403     200    200
     GET    /projects                                   401    401     200     200     403     200    200
     POST   /projects                                   401    401     200     403     403     403    200
@@ -96,6 +100,8 @@ BODIES: dict[str, Callable[[Ids], Any]] = {
     "PUT /models/{modelId}/examples": lambda ids: {"assetIds": [ids["assetId"]]},
     "POST /search/assets": lambda ids: {"query": "c", "filter": f"collectionIds = {ids['collectionId']}"},
     "POST /search/models": lambda _: {"query": "c"},
+    "POST /uploads": lambda _: {"fileName": "a.txt", "fileSize": 3, "kind": "text", "parts": 1},
+    "POST /uploads/{uploadId}/action": lambda _: {"action": "complete"},
     "POST /projects": lambda _: {"name": "new"},
     "PUT /projects/{projectId}": lambda _: {"name": "new"},
 }
@@ -144,12 +150,21 @@ def _fresh(world: World, call: str) -> Ids:
         if "keyId" in call or "GET" in call
         else ask("POST", "/projects", {"name": "p"})["project"]["id"],
     }
+    ids["uploadId"] = _upload(world.server)
     ids["jobId"] = ask("POST", "/assets/download", _archive(ids["assetId"]))["jobId"]
     if call == "POST /assets/restore":
         ask("DELETE", "/assets", {"assetIds": [ids["assetId"]]})
     if call == "POST /models/{modelId}/restore":
         ask("DELETE", f"/models/{ids['modelId']}")
     return ids
+
+
+def _upload(server: Server) -> str:
+    """An upload of the first project with all that it needs to be completed."""
+    upload = server.ask("POST", "/uploads", {"fileName": "a.txt", "fileSize": 3, "kind": "text", "parts": 1})["upload"]
+    url = urlsplit(upload["parts"][0]["url"])
+    assert server.send("PUT", f"{url.path}?{url.query}", None, b"abc").status == 200
+    return str(upload["id"])
 
 
 def test_every_call_is_in_the_table() -> None:

@@ -14,6 +14,7 @@ from contract_server import Server, serving
 
 LEAST_CASES = 2_000
 SEED = 20_260_131
+NEW_UPLOAD = {"fileName": "a.txt", "fileSize": 3, "kind": "text", "parts": 1}
 PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 CONFIG = """
 hooks = "{hooks}"
@@ -49,6 +50,7 @@ def _real_ids(server: Server) -> dict[str, str]:
         "collectionId": server.ask("POST", "/collections", {"name": "c"})["collection"]["id"],
         "assetId": asset_id,
         "jobId": server.ask("POST", "/assets/download", archive)["jobId"],
+        "uploadId": server.ask("POST", "/uploads", NEW_UPLOAD)["upload"]["id"],
         "modelId": server.ask("POST", "/models")["model"]["id"],
         "teamId": server.ask("GET", "/teams")["teams"][0]["id"],
     }

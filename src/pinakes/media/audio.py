@@ -37,7 +37,7 @@ def look(opened: Opened) -> Answer:
     """What is in the first stream of sound, and its waveform."""
     found = streams.streams_of(opened, "audio")
     if not found:
-        return Refused("holds neither pictures nor sound that can be decoded.")
+        return Refused("holds nothing that can be played.")
     stream = cast(AudioStream, found[0])
     seconds = streams.length(opened)
     streams.prepare(opened, stream)
@@ -53,10 +53,11 @@ def _peaks(opened: Opened, stream: AudioStream, seconds: float) -> Floats | None
     """The loudest of each of `CELLS` parts of it, 0 to 1; None when nothing can be heard at all."""
     heard = _everything if seconds <= DECODED_S else _places
     peaks, is_heard = np.zeros(CELLS, np.float32), False
-    for cells, loudness in heard(opened, stream, seconds):
-        np.maximum.at(peaks, np.clip(cells, 0, CELLS - 1), loudness)
-        is_heard = True
-    return peaks if is_heard else None
+    with np.errstate(all="ignore"):  # a sample can be any number, and none
+        for cells, loudness in heard(opened, stream, seconds):
+            np.fmax.at(peaks, np.clip(cells, 0, CELLS - 1), loudness)
+            is_heard = True
+    return peaks.clip(0, 1) if is_heard else None
 
 
 def _everything(opened: Opened, stream: AudioStream, seconds: float) -> Iterator[tuple[Any, Floats]]:
@@ -76,7 +77,7 @@ def _places(opened: Opened, stream: AudioStream, seconds: float) -> Iterator[tup
         if opened.is_late() or not streams.seek(opened, stream, streams.start(opened) + seconds * cell / CELLS):
             return
         for frame in islice(_frames(opened, stream), _FRAMES_PER_CELL):
-            yield cell, _loudness(frame).max(initial=0)
+            yield cell, np.fmax.reduce(_loudness(frame), initial=0)
 
 
 def _frames(opened: Opened, stream: AudioStream) -> Iterator[AudioFrame]:
@@ -84,16 +85,17 @@ def _frames(opened: Opened, stream: AudioStream) -> Iterator[AudioFrame]:
 
 
 def _loudness(frame: AudioFrame) -> Floats:
-    """How far each sample is from silence, 0 to 1, in the channel where it is furthest."""
+    """How far each sample is from silence, in the channel where it is furthest: up to 1, unless it is no number."""
     dtype = np.dtype(_DTYPES[frame.format.name.removesuffix("p")])
     channels = np.stack([np.frombuffer(memoryview(plane), dtype) for plane in frame.planes])
     if frame.format.is_packed:
-        channels = channels[:, : frame.samples * frame.layout.nb_channels].reshape(frame.samples, -1).T
+        count = frame.layout.nb_channels
+        channels = channels[:, : frame.samples * count].reshape(-1, count).T
     values = channels[:, : frame.samples].astype(np.float32)
     if dtype.kind != "f":
         half = 2.0 ** (8 * dtype.itemsize - 1)
         values = values / half - (1 if dtype.kind == "u" else 0)
-    loudness: Floats = np.abs(np.nan_to_num(values)).max(axis=0, initial=0).clip(0, 1)
+    loudness: Floats = np.fmax.reduce(np.abs(values), axis=0)
     return loudness
 
 

@@ -52,7 +52,7 @@ def _mov(file: BinaryIO, size: int) -> bool:
 def _riff(file: BinaryIO, size: int) -> bool:
     """One `RIFF` chunk, or several in a large AVI (OpenDML 1.02); other bytes may follow."""
     at = 0
-    while at < size:
+    for _ in range(_MAX_BOXES):
         header = _read(file, at, 8)
         if header[:4] != b"RIFF":
             return at > 0
@@ -63,7 +63,7 @@ def _riff(file: BinaryIO, size: int) -> bool:
         if at > size:
             return False
         at += length % 2
-    return True
+    return False
 
 
 def _matroska(file: BinaryIO, size: int) -> bool:

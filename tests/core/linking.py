@@ -1,0 +1,72 @@
+"""Models with files and assets with ingredients, made without a file of either kind being read."""
+
+import msgspec
+from conftest import store_png
+from msgspec import UNSET, UnsetType
+
+from pinakes import assets, ids, model_files, worker
+from pinakes.access import Actor
+from pinakes.asset_types import Generation, Ingredient, Role
+from pinakes.assets import AssetFilter, NewAsset
+from pinakes.library import Library
+from pinakes.model_files import NewModelFile
+from pinakes.model_hashes import ModelHasher
+from pinakes.model_types import FileRole, ModelFacts, ModelFile
+
+
+def file_model(
+    library: Library,
+    actor: Actor,
+    data: bytes,
+    name: str,
+    role: FileRole = "lora",
+    title: str | UnsetType = UNSET,
+    tensors_hash: str | UnsetType = UNSET,
+) -> tuple[str, ModelFile]:
+    """A model whose file has these bytes and whose header says these things: its id, and what its file is."""
+    hasher = ModelHasher()
+    hasher.update(data)
+    library.blobs.put(data)
+    file = ModelFile(**msgspec.structs.asdict(hasher.result()), file_name=name, size=len(data), format="safetensors")
+    facts = ModelFacts(format="safetensors", role=role, name=title, tensors_hash=tensors_hash)
+    new = NewModelFile(file, facts, None)
+    with library.store.write() as tx:
+        return model_files.insert(tx, actor.owner, actor.key_id, new, ids.now()).id, file
+
+
+def one(role: Role = "lora", name: str = "", hash: str = "", weight: float | None = None) -> Ingredient:
+    return Ingredient(role, name, hash) if weight is None else Ingredient(role, name, hash, weight)
+
+
+def made_with(library: Library, actor: Actor, *of: Ingredient, model_id: str | None = None, by: str = "A1111") -> str:
+    """The id of an asset whose file says that it was made with these."""
+    stored = msgspec.structs.replace(store_png(library), generation=Generation(generator=by, ingredients=list(of)))
+    return assets.create(library, actor, NewAsset("a.png", "", model_id=model_id), stored).id
+
+
+def assets_of(library: Library, actor: Actor, model_id: str) -> list[str]:
+    """The ids of all assets made with a model, newest first."""
+    filter, found = AssetFilter(model_id=model_id), list[str]()
+    page = assets.get_page(library, actor, filter, 100)
+    while page.token:
+        found += [asset.id for asset in page.items]
+        page = assets.get_page(library, actor, filter, 100, page.token)
+    return [*found, *(asset.id for asset in page.items)]
+
+
+def shown(library: Library, actor: Actor, asset_id: str) -> tuple[str | None, dict[str, float]]:
+    """The checkpoint and the LoRAs that an asset shows."""
+    metadata = assets.get(library, actor, asset_id).metadata
+    return metadata.model_id or None, {concept.model_id: concept.scale for concept in metadata.concepts or []}
+
+
+def do_jobs(library: Library) -> list[str]:
+    """Do all jobs that are due; their kinds."""
+    done = list[str]()
+    while True:
+        with library.store.write() as tx:
+            job = tx.jobs.claim()
+        if job is None:
+            return done
+        worker._DOING[job.kind].settle(library, job)
+        done.append(job.kind)

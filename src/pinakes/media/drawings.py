@@ -20,6 +20,10 @@ _MOST_DEPTH = 250
 _MOST_CHARACTERS = {"text": 2_000, "style": 500_000}
 """In one element: laying out text takes time and memory by their square, a rule of style a hundred times its own."""
 _MOST_CHARACTERS_IN_ALL = 600_000
+_DPI = 96
+"""Pixels an inch. Source: CSS Values and Units 4, 6.2."""
+_PIXELS = 72 / _DPI
+"""The scale at which libvips, which counts 72 of them, gives pixels their size."""
 _PLAIN = re.compile(r"[^<&%]*", re.DOTALL)
 
 
@@ -93,7 +97,7 @@ class _Walk:
 def _drawn(data: bytes, limits: Limits) -> Answer:
     """The size it says it has, in pixels; drawn as large as the largest thumbnail, also when it is smaller."""
     try:
-        header = pyvips.Image.svgload_buffer(data)
+        header = pyvips.Image.svgload_buffer(data, dpi=_DPI, scale=_PIXELS)
     except pyvips.Error as error:
         if "dimensions" in str(error) or "zero-sized" in str(error):
             return Decoded()  # nothing says how large it is, or it is larger than any picture
@@ -103,7 +107,7 @@ def _drawn(data: bytes, limits: Limits) -> Answer:
     if min(width, height) * scale < 1:
         return Decoded(width, height)
     try:
-        image = pyvips.Image.svgload_buffer(data, scale=scale)
+        image = pyvips.Image.svgload_buffer(data, dpi=_DPI, scale=_PIXELS * scale)
         made, largest = thumbnails.make_and_keep(image, limits.thumbnail_sizes)
     except pyvips.Error:
         return Refused("cannot be drawn: it is damaged, or refers to itself too often.")

@@ -64,7 +64,8 @@ def _problem(text: str) -> str | None:
         found = _AT_BYTE.match(str(error))
         if found is None:
             return "it ends too soon"
-        before = data[: int(found[2])].decode("utf-8", "ignore")
+        at = int(found[2]) - (found[1] == "trailing characters")  # of which it has read the first
+        before = data[:at].decode("utf-8", "ignore")
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         return f"{found[1]}, line {line:,}, column {column:,}"
     except RecursionError:

@@ -62,6 +62,10 @@ def test_a_sound_library_has_no_findings(library: Library, shelf: Shelf) -> None
         ("INSERT INTO collection_asset VALUES (2, 1, 1)", ["member-without-asset", "member-without-collection"]),
         ("INSERT INTO asset_tag VALUES (1, 99, 'red')", ["tagging-without-item"]),
         ("INSERT INTO model_tag VALUES (1, 99, 'red')", ["tagging-without-item"]),
+        ("DELETE FROM asset_text WHERE rowid = 1", ["search-missing"]),
+        ("DELETE FROM model_text", ["search-missing"]),
+        ("UPDATE asset SET look = 5 WHERE number = 1", ["search-missing"]),
+        ("INSERT INTO asset_look VALUES (1, 5, 99, 5)", ["search-without-asset"]),
         ("UPDATE asset SET size = size + 1 WHERE number = 2", ["blob-size"]),
     ],
 )

@@ -5,6 +5,8 @@ the trash; a tag counts the live assets and models that have it, and exists as l
 there are any.
 """
 
+from pinakes.store import looks
+
 # The plans are pinned with CROSS JOIN: from the few to the many, members by number.
 _LIVE_MEMBERS = """
     (SELECT count(*) FROM collection_{noun} m CROSS JOIN {noun} x
@@ -133,6 +135,29 @@ _LINK_UNFOUNDED = """
 """
 
 
+def _unsearchable(noun: str) -> str:
+    return _statement(
+        "search-missing",
+        f"""
+        SELECT x.owner, x.id AS subject, 'no search finds it by its words: make a backup and report it'
+            AS message
+        FROM {noun} x
+        WHERE x.deleted_at IS NULL AND NOT EXISTS (SELECT 1 FROM {noun}_text_docsize d WHERE d.id = x.number)
+        """,
+    )
+
+
+_UNSEEN = _statement(
+    "search-missing",
+    f"""
+    SELECT x.owner, x.id AS subject, 'no search finds all that looks like it: make a backup and report it' AS message
+    FROM asset x
+    WHERE x.look IS NOT NULL AND 4 <> (
+        SELECT count(*) FROM json_each('[0,1,2,3]') b
+        CROSS JOIN asset_look l ON l.owner = x.owner AND l.band = {looks.BAND} AND l.asset = x.number)
+    """,
+)
+
 CONTRADICTIONS = (
     _member_count("asset"),
     _member_count("model"),
@@ -155,6 +180,10 @@ CONTRADICTIONS = (
     _dangling("link-without-model", "model_alias", "model", "model"),
     _statement("link", _LINKED_WRONGLY.format(message="is missing", wrong=_LINK_MISSING)),
     _statement("link", _LINKED_WRONGLY.format(message="follows from nothing", wrong=_LINK_UNFOUNDED)),
+    _unsearchable("asset"),
+    _unsearchable("model"),
+    _UNSEEN,
+    _dangling("search-without-asset", "asset_look", "asset", "asset"),
     _jobless("asset", "pending", "probe"),
     _jobless("upload", "validating", "upload"),
 )

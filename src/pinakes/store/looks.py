@@ -20,16 +20,19 @@ _ALL_BITS = (1 << 64) - 1
 _FLIPS = [0, *(1 << a for a in range(16)), *(1 << a | 1 << b for a, b in combinations(range(16), 2))]
 _decode = msgspec.json.Decoder(list[int]).decode
 
-INDEX = """
+BAND = "b.value * 65536 + ((x.look >> (16 * b.value)) & 65535)"
+"""A band of `x`, an asset, of which `b` is a number from 0 to 3."""
+
+INDEX = f"""
 INSERT OR REPLACE INTO asset_look (owner, band, asset, look)
-SELECT x.owner, b.value * 65536 + ((x.look >> (16 * b.value)) & 65535), x.number, x.look
+SELECT x.owner, {BAND}, x.number, x.look
 FROM asset x CROSS JOIN json_each('[0,1,2,3]') b WHERE x.owner = ? AND x.number = ? AND x.look IS NOT NULL
 """
 """Keeps the look of an asset by its bands; takes owner and number. A look never changes once there is one."""
 
-FORGET = """
+FORGET = f"""
 DELETE FROM asset_look WHERE (owner, band, asset) IN (
-    SELECT x.owner, b.value * 65536 + ((x.look >> (16 * b.value)) & 65535), x.number
+    SELECT x.owner, {BAND}, x.number
     FROM json_each(?) gone CROSS JOIN asset x ON x.number = gone.value CROSS JOIN json_each('[0,1,2,3]') b
     WHERE x.owner = ? AND x.look IS NOT NULL)
 """

@@ -26,6 +26,8 @@ TABLE = """
     GET  /assets?collectionId={collection}&tags=red&types=uploaded                3
     GET  /assets?sortBy=updatedAt&sortDirection=asc                               2
     GET  /assets?privacy=private&authorId={author}                                2
+    GET  /assets?modelId={model}                                                  2
+    GET  /assets?modelId={model}&collectionId={collection}                        3
     GET  /assets?deleted=true                                                     2
     POST /assets/get-bulk                                                         3
     GET  /models                                                                  2
@@ -84,7 +86,8 @@ def _first(server: Server) -> Shelf:
         "author": server.ours.id,
     }
     server.ask("POST", "/projects", {"name": "p"})
-    return Shelf(server, names, [server.ask("POST", "/assets", {"name": "a", "image": PIXEL})["asset"]["id"]], [])
+    asset = server.ask("POST", "/assets", {"name": "a", "image": PIXEL, "modelId": names["model"]})["asset"]["id"]
+    return Shelf(server, names, [asset], [])
 
 
 def _fill(shelf: Shelf, size: int) -> None:

@@ -6,13 +6,14 @@ from typing import Any
 import apsw
 import pytest
 from conftest import make_assets, new_actor
+from linking import made_with, one
 
 from pinakes import assets, collections, mlmodels, projects, tags
 from pinakes.access import Actor
 from pinakes.assets import AssetFilter
 from pinakes.collections import CollectionPatch, NewCollection
 from pinakes.library import Library
-from pinakes.mlmodels import ModelFilter, NewModel
+from pinakes.mlmodels import ModelFilter, ModelPatch, NewModel
 from pinakes.store.sqlite import SqliteStore
 from pinakes.tags import TagChange
 
@@ -21,10 +22,17 @@ Verb = Callable[[int], object]
 
 @pytest.fixture
 def shelf(library: Library, admin: Actor) -> str:
-    """A collection of 60 assets and 60 models, each with tags and in another collection, a cover, and examples."""
+    """A collection of 60 assets and 60 models, each with tags and in another collection, a cover, and examples.
+
+    All assets were made with the model `fox`.
+    """
     shelf = collections.create(library, admin, NewCollection("Shelf")).id
     second = collections.create(library, admin, NewCollection("Second")).id
-    made = make_assets(library, admin, 60, [shelf, second])
+    fox = mlmodels.create(library, admin, NewModel(id="fox", name="fox")).id
+    made = [made_with(library, admin, one(name="fox"), one(name="wolf"), model_id=fox) for _ in range(60)]
+    for joined in (shelf, second):
+        for some in (made[:49], made[49:]):
+            collections.add(library, admin, joined, "asset", some)
     for id in made:
         assets.update_tags(library, admin, id, TagChange(add=["a", id[-4:]]))
         model = mlmodels.create(library, admin, NewModel(collection_ids=[shelf, second])).id
@@ -45,6 +53,7 @@ def lists(library: Library, admin: Actor, shelf: str) -> dict[str, tuple[int, Ve
         "assets": (1, lambda n: assets.get_page(library, admin, AssetFilter(), n)),
         "tagged assets": (1, lambda n: assets.get_page(library, admin, AssetFilter(tags=("a",)), n)),
         "assets of a collection": (2, lambda n: assets.get_page(library, admin, in_shelf, n)),
+        "assets of a model": (1, lambda n: assets.get_page(library, admin, AssetFilter(model_id="fox"), n)),
         "models": (1, lambda n: mlmodels.get_page(library, admin, ModelFilter(), n)),
         "models of a collection": (2, lambda n: mlmodels.get_page(library, admin, models_in, n)),
         "tags": (1, lambda n: tags.get_page(library, admin, n)),
@@ -111,10 +120,17 @@ def plans(library: Library, use: Callable[[], object]) -> list[tuple[str, str]]:
 
 
 def scans(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Steps that read a whole table or index. Lists that came as a parameter are meant to be read whole."""
+    """Steps that read a whole table or index. Lists that came as a parameter are meant to be read whole.
+
+    `0:=` is how the full-text index says that it looks up one row by its number.
+    """
     inner = {f"SCAN {step.split()[1]}" for _, step in found if step.startswith("CO-ROUTINE")}
     scanned = [(sql, step) for sql, step in found if step.startswith("SCAN") and step not in inner]
-    return [(sql, step) for sql, step in scanned if not step.endswith(("VIRTUAL TABLE INDEX 1:", "CONSTANT ROW"))]
+    return [
+        (sql, step)
+        for sql, step in scanned
+        if not step.endswith(("VIRTUAL TABLE INDEX 1:", "TABLE INDEX 0:=", "CONSTANT ROW"))
+    ]
 
 
 def hot(library: Library, admin: Actor, shelf: str) -> dict[str, Callable[[], object]]:
@@ -124,6 +140,7 @@ def hot(library: Library, admin: Actor, shelf: str) -> dict[str, Callable[[], ob
     by_asset = assets.get_page(library, admin, AssetFilter(), 5).token
     in_shelf = AssetFilter(collection_id=shelf)
     by_member = assets.get_page(library, admin, in_shelf, 5).token
+    by_model = assets.get_page(library, admin, AssetFilter(model_id="fox"), 5).token
     new = make_assets(library, admin, 49)
     return {
         "authenticate": lambda: new_actor(library, "reader", admin.project_id),
@@ -138,6 +155,8 @@ def hot(library: Library, admin: Actor, shelf: str) -> dict[str, Callable[[], ob
         "trash": lambda: assets.get_page(library, admin, AssetFilter(is_deleted=True), 5),
         "members": lambda: assets.get_page(library, admin, in_shelf, 5),
         "more members": lambda: assets.get_page(library, admin, in_shelf, 5, by_member),
+        "made with": lambda: assets.get_page(library, admin, AssetFilter(model_id="fox"), 5),
+        "more made with": lambda: assets.get_page(library, admin, AssetFilter(model_id="fox"), 5, by_model),
         "models": lambda: mlmodels.get_page(library, admin, ModelFilter(), 5),
         "tags": lambda: tags.get_page(library, admin, 5),
         "assets by id": lambda: assets.get_bulk(library, admin, ids[:50]),
@@ -148,6 +167,7 @@ def hot(library: Library, admin: Actor, shelf: str) -> dict[str, Callable[[], ob
         "restore": lambda: assets.restore(library, admin, new[:20]),
         "remove": lambda: collections.remove(library, admin, shelf, "asset", new),
         "create into": lambda: make_assets(library, admin, 1, [shelf]),
+        "make with": lambda: made_with(library, admin, one(name="fox"), one("checkpoint", "sd", "0123456789")),
     }
 
 
@@ -156,6 +176,23 @@ def test_the_hot_statements_neither_scan_nor_sort(library: Library, admin: Actor
         found = plans(library, use)
         assert (name, scans(found)) == (name, [])
         assert (name, [step for _, step in found if "TEMP B-TREE" in step and "count" not in step]) == (name, [])
+
+
+def test_links_are_walked_and_written_by_their_keys(library: Library, admin: Actor, shelf: str) -> None:
+    """Never by all that a project has, which the engine would think is little."""
+    use = hot(library, admin, shelf)
+    for name in ("made with", "more made with"):
+        (walk, *rest) = [step for _, step in plans(library, use[name]) if step.startswith("SEARCH u ")]
+        assert "SEARCH u USING PRIMARY KEY (owner=? AND model=?" in walk
+        assert all("(owner=? AND asset=?)" in step for step in rest)
+    for verb in (
+        lambda: mlmodels.create(library, admin, NewModel(name="wolf")),
+        lambda: mlmodels.update(library, admin, "fox", ModelPatch(name="wolf")),
+        lambda: mlmodels.copy(library, admin, "fox"),
+    ):
+        steps = [step for sql, step in plans(library, verb) if "asset_use" in sql or "asset_ingredient" in sql]
+        assert steps
+        assert [step for step in steps if step.endswith("(owner=?)") or "SCAN u" in step] == []
 
 
 def test_collections_pass_over_the_trash_without_reading_it(library: Library, admin: Actor, shelf: str) -> None:
@@ -173,7 +210,9 @@ def test_filters_read_only_what_may_pass(library: Library, admin: Actor, shelf: 
         AssetFilter(tags=("a", ids[0][-4:]), collection_id=shelf),
         AssetFilter(parent_id=ids[0]),
         AssetFilter(root_id=ids[0]),
-        AssetFilter(model_id="m"),
+        AssetFilter(model_id="fox"),
+        AssetFilter(model_id="fox", collection_id=shelf),
+        AssetFilter(model_id="fox", tags=("a",), is_ascending=True),
         AssetFilter(types=("uploaded",), after="2020"),
         AssetFilter(collection_id=shelf, sort_by="updated_at"),
     ]

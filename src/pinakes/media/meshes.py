@@ -5,6 +5,7 @@ arrays are not inside it: no other file, and no address, is ever opened.
 """
 
 import io
+import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,15 +19,18 @@ from pinakes.media.protocol import Answer, Decoded, Limits, Refused, Source
 
 _BYTES_A_TRIANGLE = 1_024
 """Of memory, that reading and drawing take at most; as much is allowed for each point."""
+_TIME_TO_DRAW = 0.6
+"""Of the time there is; a picture that is not done by then is left out."""
 _READERS = {"obj": polygons.obj, "stl": polygons.stl, "ply": ply.read}
 
 
 def probe(type: str, source: Source, limits: Limits) -> Answer:
     """Refuses a file whose numbers do not fit each other or its size."""
+    until = time.monotonic() + limits.time_limit_s * _TIME_TO_DRAW
     try:
         with io.BytesIO(source.data) if source.path is None else Path(source.path).open("rb") as file:
             facts, parts = _read(type, file, limits)
-        return _answer(facts, parts, limits, is_z_up=type == "stl")
+        return _answer(facts, parts, limits, type == "stl", until)
     except DamagedError as error:
         return Refused(str(error))
     except MemoryError:
@@ -50,11 +54,11 @@ def _read(type: str, file: BinaryIO, limits: Limits) -> tuple[Facts, list[render
         return facts, []
 
 
-def _answer(facts: Facts, parts: list[render.Part], limits: Limits, is_z_up: bool) -> Answer:
+def _answer(facts: Facts, parts: list[render.Part], limits: Limits, is_z_up: bool, until: float) -> Answer:
     sides = _sides(parts)
     if sides is not None:
         facts = msgspec.structs.replace(facts, dimensions=sides)
-    image = render.picture(parts, max(limits.thumbnail_sizes), is_z_up)
+    image = render.picture(parts, max(limits.thumbnail_sizes), is_z_up, until)
     if image is None:
         return Decoded(facts=facts)
     made, largest = thumbnails.make_and_keep(image, limits.thumbnail_sizes)

@@ -4,6 +4,7 @@ Imported in a child process only.
 """
 
 import os
+import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,8 +20,8 @@ _SAMPLES = 2
 _DISTANCE = 4.0
 """From the camera to the middle of what is seen, whose points are all within 1 of it."""
 _MARGIN = 1.05
-_ROWS = 64
-"""Rows of rays at a time: what they hit takes some 40 MB."""
+_ROWS = 32
+"""Rows of rays at a time: what they hit takes some 20 MB."""
 _SEE_THROUGH = 4
 """How many surfaces that are cut out there (leaves, hair, fences) a ray goes through."""
 _LIGHTS = (((-0.5, 0.6, 0.6), 0.85), ((0.9, 0.0, 0.4), 0.12))
@@ -44,8 +45,10 @@ class Part(NamedTuple):
     cutout: float = 0.0
 
 
-def picture(parts: list[Part], size: int, is_z_up: bool) -> pyvips.Image | None:
-    """A square sRGB image with alpha, seen from the front, right and above. None when there is nothing to see.
+def picture(parts: list[Part], size: int, is_z_up: bool, until: float) -> pyvips.Image | None:
+    """A square sRGB image with alpha, seen from the front, right and above.
+
+    None when there is nothing to see, or it is not done by `until`, of `time.monotonic`.
 
     Every triangle must name points that exist; those with a point that is not finite are left out.
     """
@@ -64,7 +67,7 @@ def picture(parts: list[Part], size: int, is_z_up: bool) -> pyvips.Image | None:
     try:
         for part, points in zip(parts, seen, strict=True):
             TriangleMesh(scene, points, part.triangles)
-        return _draw(scene, parts, turn, low, side, size)
+        return _draw(scene, parts, turn, low, side, size, until)
     finally:
         os.sched_setaffinity(0, processors)
 
@@ -104,11 +107,15 @@ def _window(clouds: list[Array]) -> tuple[Array, float]:
     return (low + high - side) / 2, side
 
 
-def _draw(scene: EmbreeScene, parts: list[Part], turn: Array, low: Array, side: float, size: int) -> pyvips.Image:
+def _draw(
+    scene: EmbreeScene, parts: list[Part], turn: Array, low: Array, side: float, size: int, until: float
+) -> pyvips.Image | None:
     steps = (np.arange(size * _SAMPLES) + 0.5) / (size * _SAMPLES) * side
     across, down = (low[0] + steps).astype(np.float32), (low[1] + side - steps).astype(np.float32)
     strips = []
     for at in range(0, len(down), _ROWS):
+        if time.monotonic() > until:
+            return None
         x, y = np.meshgrid(across, down[at : at + _ROWS])
         rays = np.stack([x.ravel(), y.ravel(), np.full(x.size, -1, np.float32)], axis=1)
         strips.append(_average(_light(scene, parts, turn, rays).reshape(*x.shape, 4)))

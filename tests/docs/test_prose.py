@@ -71,7 +71,7 @@ def test_metrics(library: Library) -> None:
 
 def test_findings() -> None:
     codes = {code for statement in CONTRADICTIONS for code in re.findall(r"SELECT '([a-z-]+)'", statement)}
-    codes |= set(re.findall(r'"((?:blob|thumbnail)-[a-z-]+|database)"', inspect.getsource(upkeep)))
+    codes |= set(re.findall(r'"((?:blob|thumbnail|preview|upload)-[a-z-]+|database)"', inspect.getsource(upkeep)))
     assert len(codes) > 10
     assert _table("Check") == codes
 

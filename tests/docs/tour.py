@@ -89,7 +89,8 @@ class Guide:
             assert time.monotonic() < until, "the server does not start"
             time.sleep(0.05)
         names = {"SCENARIO_SDK_API_KEY": key[1], "SCENARIO_SDK_API_SECRET": key[2]}
-        self._environment.update(names)
+        where = {"SCENARIO_BASE_URL": f"http://{self._here}/v1", "XDG_STATE_HOME": str(self._folder / "state")}
+        self._environment.update(names | where)
         os.environ.update(names)
         return told.read_text().rstrip("\n") + "\n"
 

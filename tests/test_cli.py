@@ -247,7 +247,7 @@ def test_sweep_and_migrate_report() -> None:
     run("key", "create")
     assert run("sweep") == "Deleted 0 assets, 0 models, 0 collections, and 0 files of 0 B.\n"
     assert run_json("sweep", "--trash-days", "0") == dict.fromkeys(
-        ("assets", "models", "collections", "blobs", "blobBytes"), 0
+        ("assets", "models", "collections", "blobs", "blobBytes", "uploads", "downloads"), 0
     )
     assert run("migrate") == "The library is up to date.\n"
     assert run_json("migrate") == []

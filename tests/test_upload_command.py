@@ -141,6 +141,20 @@ def test_in_a_pipe_it_prints_what_was_made_and_nothing_else(http: httpx.Client) 
     assert ok(http.get(f"/assets/{id}"))["asset"]["metadata"]["parentId"] == parent
 
 
+def test_models(http: httpx.Client) -> None:
+    """They join collections too; what is for assets alone is of no account."""
+    header = b'{"lora_unet_a.alpha":{"dtype":"F16","shape":[],"data_offsets":[0,2]}}'
+    make_files({"in/soft.safetensors": len(header).to_bytes(8, "little") + header + bytes(2), "in/a.txt": b"a"})
+    collection = ok(http.post("/collections", json={"name": "Both"}))["collection"]["id"]
+    ran = run("in", "--json", "--collection", collection, "--hide")
+    asset, model = sorted(ran.lines, key=lambda line: str(line["path"]))
+    assert (ran.status, asset["modelId"], model["assetId"]) == (0, None, None)
+    found = ok(http.get(f"/models/{model['modelId']}"))["model"]
+    assert (found["id"], found["collectionIds"]) == (model["modelId"], [collection])
+    counts = ok(http.get(f"/collections/{collection}"))["collection"]
+    assert (counts["assetCount"], counts["modelCount"]) == (1, 1)
+
+
 def test_on_a_terminal_it_shows_how_far_it_is() -> None:
     make_files({"a.bin": os.urandom(2 * MIB)})
     command = f"{sys.executable} -m pinakes upload a.bin"
@@ -259,7 +273,8 @@ def test_a_server_that_stays_away_is_told_with_what_can_be_done(
     place: Place = make_place(tmp_path)
     monkeypatch.setenv("SCENARIO_SDK_API_KEY", place.key_id)
     monkeypatch.setenv("SCENARIO_SDK_API_SECRET", place.secret)
-    make_files({"big.bin": os.urandom(400 * MIB)})
+    with Path("big.bin").open("wb") as file:
+        file.truncate(400 * MIB)
     away = start(place, access_log="false")
     with subprocess.Popen([sys.executable, "-c", KILLER, str(away.process.pid), str(place.data)]):
         ran = run("big.bin", "--part-size", "1", "--jobs", "1", "--url", f"{away.url}/v1/")

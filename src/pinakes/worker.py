@@ -21,6 +21,9 @@ _log = structlog.get_logger("pinakes.worker")
 MOST_ATTEMPTS = 5
 """Claims of a job after which it is given up: what ends the worker, or finds a bug, each time."""
 
+_JOBS_A_DECODER = 3
+"""A decoder must not rest while a file is joined, or what was made of it reaches the disk."""
+
 _POLL_S = 1.0
 _STOP_S = 8.0
 _LONGEST_WAIT_MS = 60_000
@@ -49,7 +52,8 @@ class Worker:
         self._every_s = every_s
         self._stopping = threading.Event()
         self._doing: dict[int, Job] = {}
-        names = ["sweep", "lease", *(f"job-{number}" for number in range(library.config.decode_processes))]
+        jobs = _JOBS_A_DECODER * library.config.decode_processes
+        names = ["sweep", "lease", *(f"job-{number}" for number in range(jobs))]
         targets = {"sweep": self._sweep_often, "lease": self._renew_leases}
         self._threads = [
             threading.Thread(target=targets.get(name, self._do_jobs), name=f"worker-{name}", daemon=True)

@@ -25,7 +25,7 @@ _MODELS = (".safetensors", ".gguf", ".ckpt", ".pt")
 _WAITS_S = (0.5, 1, 2, 4, 8, 8, 8, 8, 8)
 """Between tries of what may work another time; the SDK waits as long for as many tries."""
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-_POLLS_S = (0.05, 5.0)
+_POLLS_S = (0.1, 5.0)
 _AHEAD = 4
 """Files that may wait to be imported, for each that may be sent: looking into files takes longer than sending."""
 _MIB = 1 << 20
@@ -141,6 +141,7 @@ class _Sender:
         self._host = httpx.URL(plan.url).host
         self._files = asyncio.Semaphore(plan.jobs)
         self._parts = asyncio.Semaphore(plan.jobs)
+        self._watched = asyncio.Semaphore(plan.jobs)
 
     def note_of(self, file: File) -> str:
         plan, path = self._plan, str(file.path.absolute())
@@ -254,12 +255,13 @@ class _Sender:
         raise PinakesError("BAD_REQUEST", problem)
 
     async def _imported(self, upload: Any) -> Any:
-        """The upload once it has ended."""
+        """The upload once it has ended. Servers import in turn, so only the first of those that wait are asked for."""
         wait_s, most_s = _POLLS_S
-        while upload.status not in ("imported", "failed"):
-            await asyncio.sleep(wait_s)
-            wait_s = min(wait_s * 1.5, most_s)
-            upload = (await _ask(self._client.uploads.retrieve(upload.id))).upload
+        async with self._watched:
+            while upload.status not in ("imported", "failed"):
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 1.5, most_s)
+                upload = (await _ask(self._client.uploads.retrieve(upload.id))).upload
         return upload
 
     async def _finish(self, file: File, outcome: Outcome, upload: Any) -> Outcome:

@@ -1,4 +1,4 @@
-"""Text on the wire: what it may be, as a check and as a schema."""
+"""Text and numbers on the wire: what they may be, as a check and as a schema."""
 
 from typing import Annotated
 
@@ -19,6 +19,18 @@ TagName = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MA
 Prose = Annotated[str, Meta(extra_json_schema={"maxLength": MAX_DESCRIPTION, **_NO_NUL})]
 Id = Annotated[str, Meta(min_length=1)]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+
+
+# The SDK types numbers as floats, so whole ones must be taken in that form too.
+WHOLE = {"multipleOf": 1}
+"""The schema of a float that `whole` makes an integer of."""
+
+
+def whole(field: str, value: float) -> int:
+    """A number without a fraction. Raises BAD_REQUEST for one with."""
+    if value != int(value):
+        raise bad_request(field, f"expected a whole number, got {value}")
+    return int(value)
 
 
 def check_name(field: str, name: str, most: int = MAX_NAME) -> None:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from pinakes.collections import CollectionIds
-from pinakes.text import Name
+from pinakes.text import WHOLE, Name
 
 UploadKind = Literal["3d", "asset", "audio", "avatar", "image", "model", "text", "video"]
 UploadStatus = Literal["pending", "validating", "validated", "imported", "failed"]
@@ -14,8 +14,7 @@ MOST_PARTS = 10_000
 MOST_URL = 8192
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-# The SDK types numbers as floats, so whole ones must be taken in that form too.
-Count = Annotated[float, Meta(ge=1, extra_json_schema={"multipleOf": 1})]
+Count = Annotated[float, Meta(ge=1, extra_json_schema=WHOLE)]
 
 
 class AssetOptions(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -36,7 +35,7 @@ class NewUpload(msgspec.Struct, frozen=True, rename="camel"):
     file_name: Name | UnsetType = UNSET
     file_size: Count | UnsetType = UNSET
     content_type: str | UnsetType = UNSET
-    parts: Annotated[float, Meta(ge=1, le=MOST_PARTS, extra_json_schema={"multipleOf": 1})] | UnsetType = UNSET
+    parts: Annotated[float, Meta(ge=1, le=MOST_PARTS, extra_json_schema=WHOLE)] | UnsetType = UNSET
     url: Annotated[str, Meta(max_length=MOST_URL)] | UnsetType = UNSET
     sha256: Sha256 | UnsetType = UNSET
     asset_options: AssetOptions | UnsetType = UNSET

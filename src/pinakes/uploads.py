@@ -6,6 +6,7 @@ parts, look into the file, and import it as an asset or a model, with its collec
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -38,6 +39,8 @@ _MAY_BE: dict[UploadKind, frozenset[Kind]] = {
     "video": frozenset({"video"}),
 }
 """What a file may turn out to be, where the client said what it is."""
+_SENDER = frozenset({"assets.write"})
+_MODEL_SENDER = _SENDER | {"models.write"}
 
 
 @needs("assets.write")
@@ -82,7 +85,7 @@ def create(library: Library, actor: Actor, new: NewUpload) -> Upload:
 
 @needs("assets.read")
 def get(library: Library, actor: Actor, id: str) -> Upload:
-    """An upload, with fresh links for its parts while it is pending. NOT_FOUND when unknown."""
+    """An upload; NOT_FOUND when unknown. While it is pending it has fresh links, for those who may send its parts."""
     with library.store.read() as tx:
         row = _found(tx, actor.owner, id)
         return show(library, actor, row, tx.uploads.parts(actor.owner, row.number))
@@ -92,10 +95,12 @@ def get(library: Library, actor: Actor, id: str) -> Upload:
 def complete(library: Library, actor: Actor, id: str) -> Upload:
     """Hand the parts to the worker. BAD_REQUEST, with `details.missing`, unless all are there and add up.
 
-    It may be repeated: an upload that is further on is answered as it is.
+    It may be repeated: an upload that is further on is answered as it is. A model needs the scope `models.write` too.
     """
     with library.store.write() as tx:
         row = _found(tx, actor.owner, id)
+        for scope in _sender(row):
+            access.require(actor, scope)
         parts = tx.uploads.parts(actor.owner, row.number)
         if row.status == "pending":
             _require_whole(row, parts)
@@ -117,20 +122,36 @@ def part_size_limit(library: Library, project_id: str, id: str, number: str) -> 
     return row.file_size or 0
 
 
-def add_part(library: Library, project_id: str, id: str, part: StoredPart) -> StoredPart:
-    """Note a part whose bytes are stored. It replaces an earlier one of its number.
+def add_part(library: Library, project_id: str, id: str, part: StoredPart) -> StoredPart | None:
+    """Note a part whose bytes are stored. The earlier one of its number that it replaces, which is to be dropped.
 
-    BAD_REQUEST when all parts together would be more than the file, or the upload takes no more.
+    BAD_REQUEST when all parts together would be more than the file, or the upload takes no more; UNAVAILABLE when its
+    bytes were dropped just before. It is to be dropped itself then.
     """
     with library.store.write() as tx:
         owner, row = _pending(tx, project_id, id)
+        if not library.parts.has(id, part):
+            raise PinakesError("UNAVAILABLE", f"Part {part.number} was replaced while it came; send it again.")
+        before = tx.uploads.part(owner, row.number, part.number)
         tx.uploads.set_part(owner, row, part, ids.now())
         _, size = tx.uploads.total(owner, row.number)
         if size > (row.file_size or 0):
             raise errors.bad_request(
                 "part", f"with part {part.number} there are {size} bytes, but fileSize is {row.file_size}"
             )
-    return part
+    return None if before == part else before
+
+
+def drop_part(library: Library, project_id: str, id: str, part: StoredPart) -> None:
+    """Let go of bytes that are no part of their upload, unless the same were sent and noted meanwhile.
+
+    In a transaction of its own, so that what was noted is stored for certain.
+    """
+    with library.store.write() as tx:
+        owner = tx.uploads.owner_of(project_id)
+        row = None if owner is None else tx.uploads.find(owner, id)
+        if owner is None or row is None or tx.uploads.part(owner, row.number, part.number) != part:
+            library.parts.drop(id, part)
 
 
 def settle(library: Library, job: Job) -> None:
@@ -222,12 +243,12 @@ def _set_imported(tx: Tx, owner: int, row: FoundUpload, size: int, entity_id: st
 
 def _fetch(library: Library, row: FoundUpload, url: str) -> tuple[FoundUpload, list[StoredPart]]:
     """The file at a URL as the one part of its upload, and the upload with what the server of the URL says of it."""
-    config = library.config
+    config, free = library.config, library.parts.free_bytes()
     writer = library.parts.begin(row.id, 1)
     fetched = fetch.fetch(
         url,
         writer.write,
-        max_bytes=config.max_file_bytes,
+        max_bytes=config.max_file_bytes if free is None else min(config.max_file_bytes, free),
         time_limit_s=config.fetch_time_limit_s,
         private_hosts=config.fetch_private_hosts,
     )
@@ -264,8 +285,8 @@ def _check_parts(library: Library, new: NewUpload) -> None:
     for field, value in (("fileName", new.file_name), ("fileSize", new.file_size), ("parts", new.parts)):
         if value is UNSET:
             raise errors.bad_request(field, "this field is required for a file in parts (else give a url)")
-        if isinstance(value, float) and value != int(value):
-            raise errors.bad_request(field, f"expected a whole number, got {value}")
+        if isinstance(value, float):
+            text.whole(field, value)
     size, most = new.file_size or 0, library.config.max_file_bytes
     if size > most:
         raise PinakesError(
@@ -304,6 +325,11 @@ def _found(tx: Tx, owner: int, id: str) -> FoundUpload:
     return row
 
 
+def _sender(row: FoundUpload) -> frozenset[str]:
+    """The scopes of whoever may send an upload."""
+    return _MODEL_SENDER if row.kind == "model" else _SENDER
+
+
 def _pending(tx: Tx, project_id: str, id: str) -> tuple[int, FoundUpload]:
     owner = tx.uploads.owner_of(project_id)
     row = None if owner is None else tx.uploads.find(owner, id)
@@ -316,7 +342,7 @@ def _pending(tx: Tx, project_id: str, id: str) -> tuple[int, FoundUpload]:
 
 def show(library: Library, actor: Actor, row: FoundUpload, parts: list[StoredPart]) -> Upload:
     """A stored upload as it is sent."""
-    is_open = row.status == "pending" and row.source == "multipart"
+    is_open = row.status == "pending" and row.source == "multipart" and actor.scopes >= _sender(row)
     return Upload(
         id=row.id,
         owner_id=actor.project_id,
@@ -344,10 +370,16 @@ def _links(library: Library, actor: Actor, row: FoundUpload, parts: list[StoredP
     found = []
     for number in range(1, (row.parts_count or 0) + 1):
         url = library.links.make(actor.origin, part_path(actor.project_id, row.id, number))
-        expires = ids.iso(int(expiry_of(url)) * 1000)
+        expires = _time_of(expiry_of(url))
         part = there.get(number)
         if part is None:
             found.append(UploadPart(number, url, expires))
         else:
             found.append(UploadPart(number, url, expires, part.size, part.sha256))
     return found
+
+
+@functools.lru_cache(maxsize=8)
+def _time_of(seconds: str) -> str:
+    """A time as it is sent. There may be ten thousand links, nearly all of which end at the same."""
+    return ids.iso(int(seconds) * 1000)

@@ -47,6 +47,7 @@ RULES = [
     ),
     Rule("POST /v1/assets/download", "query: expected 1 to 1,000 assets, found none", "one of two lists is enough"),
     Rule("POST /v1/search/(assets|models)", "filter: at character .*", "a language of its own"),
+    Rule("POST /v1/search/(assets|models)", "query: send at least one of .*", "one of four ways to search"),
     Rule("POST /v1/search/(assets|models)", "page: send either page .*", "one of two ways to count"),
     Rule("POST /v1/uploads", r"\w+: this field is required.*", "a file comes in parts or from a URL"),
     Rule("POST /v1/uploads", "parts: a file is either sent in parts or fetched from its url", "one of two ways"),

@@ -5,18 +5,19 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from pinakes import errors, filters, search, words
+from pinakes import errors, filters, search, text, words
 from pinakes.api.call import Call
 from pinakes.api.routes import ProjectQuery, Routes
 from pinakes.filters import Noun
 from pinakes.search import AssetHit, Images, ModelHit, Search
+from pinakes.text import WHOLE
 
 routes = Routes()
 
 _QUERY = Annotated[str, Meta(extra_json_schema={"maxLength": words.MOST_CHARACTERS})]
 _FILTER = Annotated[str, Meta(extra_json_schema={"maxLength": filters.MOST_CHARACTERS})]
-_OFFSET = Meta(ge=0, le=search.MOST_OFFSET)
-_HITS = Meta(ge=1, le=search.MOST_HITS)
+_OFFSET = Meta(ge=0, le=search.MOST_OFFSET, extra_json_schema=WHOLE)
+_HITS = Meta(ge=1, le=search.MOST_HITS, extra_json_schema=WHOLE)
 _USUAL_HITS = 20
 
 
@@ -39,10 +40,10 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     image: str | UnsetType = UNSET
     images: Images = Images()
     public: bool = False
-    limit: Annotated[int, _HITS] | UnsetType = UNSET
-    offset: Annotated[int, _OFFSET] | UnsetType = UNSET
-    page: Annotated[int, Meta(ge=1, le=search.MOST_OFFSET)] | UnsetType = UNSET
-    hits_per_page: Annotated[int, _HITS] | UnsetType = UNSET
+    limit: Annotated[float, _HITS] | UnsetType = UNSET
+    offset: Annotated[float, _OFFSET] | UnsetType = UNSET
+    page: Annotated[float, Meta(ge=1, le=search.MOST_OFFSET, extra_json_schema=WHOLE)] | UnsetType = UNSET
+    hits_per_page: Annotated[float, _HITS] | UnsetType = UNSET
     image_semantic_ratio: float = 0
     query_semantic_ratio: float = 0
 
@@ -137,18 +138,18 @@ def _search(call: Call[SearchQuery, Any]) -> Search:
 def _page(body: _Body) -> tuple[int, int]:
     """Offset and limit. BAD_REQUEST for both ways to ask for a page at once, and for one that is too far."""
     if body.page is UNSET and body.hits_per_page is UNSET:
-        return _or(body.offset, 0), _or(body.limit, _USUAL_HITS)
+        return _whole("offset", body.offset, 0), _whole("limit", body.limit, _USUAL_HITS)
     if body.limit is not UNSET or body.offset is not UNSET:
         raise errors.bad_request("page", "send either page and hitsPerPage, or limit and offset")
-    limit = _or(body.hits_per_page, _USUAL_HITS)
-    offset = (_or(body.page, 1) - 1) * limit
+    limit = _whole("hitsPerPage", body.hits_per_page, _USUAL_HITS)
+    offset = (_whole("page", body.page, 1) - 1) * limit
     if offset > search.MOST_OFFSET:
         raise errors.bad_request("page", f"a search shows at most {search.MOST_OFFSET} hits")
     return offset, limit
 
 
-def _or(value: int | UnsetType, default: int) -> int:
-    return default if value is UNSET else value
+def _whole(field: str, value: float | UnsetType, default: int) -> int:
+    return default if value is UNSET else text.whole(field, value)
 
 
 def _or_none(value: str | UnsetType) -> str | None:

@@ -204,6 +204,12 @@ class Blobs:
             raise _missing()
         return self._chunks(key, max(start, 0), min(end, size))
 
+    def touch(self, key: str) -> None:
+        """Make a file as young as if it were written now; raises NOT_FOUND. In memory a new name makes it so."""
+        if self.folder:
+            with store_errors():
+                os.utime(self.folder / key)
+
     def delete(self, sha256: str) -> None:
         """Remove a blob and its thumbnails, the blob last: until it is gone the sweep finds it and tries again."""
         key = blob_key(sha256)
@@ -237,6 +243,13 @@ class Blobs:
         if self.folder:
             with store_errors():
                 (self.folder / unfinished.path).unlink(missing_ok=True)
+
+    def remove_folder(self, prefix: str) -> None:
+        """Remove an empty folder, whose name has to reach the disk anew if it is made again."""
+        if self.folder:
+            with store_errors():
+                (self.folder / prefix).rmdir()
+            self._synced.discard(self.folder / prefix)
 
     def verify(self, sha256: str) -> bool:
         """Whether the stored bytes still have this hash. Reads them all; raises NOT_FOUND."""

@@ -69,10 +69,14 @@ class Parts:
     def join(self, upload_id: str, parts: list[StoredPart], look: Callable[[bytes], None] | None = None) -> str:
         """Make a blob of the parts, in this order, and return its hash; `look` is shown every chunk of it.
 
-        It may be repeated after it was interrupted at any moment. BAD_REQUEST when a part is missing or was cut.
+        It may be repeated after it was interrupted at any moment. BAD_REQUEST when a part is missing or was cut,
+        UNAVAILABLE at once when the disk has no room for the whole beside its parts.
         """
         if len(parts) == 1:
             return self._move(upload_id, parts[0], look)
+        free, size = self.free_bytes(), sum(part.size for part in parts)
+        if free is not None and free < size:
+            raise PinakesError("UNAVAILABLE", f"A file of {size} bytes waits for room: its disk has {free} left.")
         whole, digest = f"uploads/{upload_id}/part-{secrets.token_hex(8)}", hashlib.sha256()
         with store_errors():
             file = obstore.open_writer(self._blobs.store, whole, buffer_size=_BUFFER, max_concurrency=1)
@@ -90,18 +94,23 @@ class Parts:
         return sha256
 
     def _move(self, upload_id: str, part: StoredPart, look: Callable[[bytes], None] | None) -> str:
-        """A single part is the blob: it only gets its name, unless an interrupted try has given it that."""
+        """A single part is the blob: it only gets its name, unless an interrupted try has given it that.
+
+        In any case it becomes young, for the sweep takes what is old and not referred to yet.
+        """
         source, target = _key(upload_id, part), blob_key(part.sha256)
-        if look:
-            is_here = self._size(source) is not None
-            for chunk in self._read(source if is_here else target, part):
-                look(chunk)
         if self._size(source) is not None:
+            self._blobs.touch(source)
             with store_errors():
                 self._blobs.store.rename(source, target)
             self._blobs.sync(target)
-        elif self._size(target) is None:
+        elif self._size(target) is not None:
+            self._blobs.touch(target)
+        else:
             raise _lost(part)
+        if look:
+            for chunk in self._read(target, part):
+                look(chunk)
         return part.sha256
 
     def delete(self, upload_id: str) -> None:
@@ -118,7 +127,13 @@ class Parts:
                 for unwanted in folder.iterdir():  # obstore would not list what is unfinished
                     unwanted.unlink(missing_ok=True)
                 if not any(folder.iterdir()):  # somebody may be sending a part that comes too late
-                    folder.rmdir()
+                    self._blobs.remove_folder(prefix)
+
+    def drop(self, upload_id: str, part: StoredPart) -> None:
+        """Remove one part, if it is there."""
+        if self._size(key := _key(upload_id, part)) is not None:
+            with store_errors():
+                self._blobs.store.delete(key)
 
     def has(self, upload_id: str, part: StoredPart) -> bool:
         """Whether a part is there, whole."""

@@ -257,6 +257,8 @@ def _sweep_uploads(library: Library, pause: Rest) -> Iterator[int]:
         with library.store.write() as tx:
             purged = tx.uploads.purge(cutoff, _ROWS)
         yield len(purged)
+        for id in purged:
+            library.parts.delete(id)
         is_more = bool(purged) and not _leave(pause, begun)
     for id in _until_told(_stray_uploads(library.store, library.parts), pause):
         library.parts.delete(id)

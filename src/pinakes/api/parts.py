@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
@@ -48,10 +49,18 @@ class PartReceiver:
         target = self._find(path, query, headers)
         async with self._room:
             part = await self._store(target, headers, receive)
-        part = await self._threads.write(
-            lambda: uploads.add_part(self._library, target.project_id, target.upload_id, part)
-        )
+        await self._note(target, part)
         return 200, [JSON, (b"etag", f'"{part.sha256}"'.encode())], encode(part)
+
+    async def _note(self, target: _Target, part: StoredPart) -> None:
+        """Nothing stays that is no part: this one if it is refused, else what it replaces."""
+        upload = self._library, target.project_id, target.upload_id
+        unwanted: StoredPart | None = part
+        try:
+            unwanted = await self._threads.write(lambda: uploads.add_part(*upload, part))
+        finally:
+            if unwanted is not None:
+                await self._threads.write(partial(uploads.drop_part, *upload, unwanted))
 
     def _find(self, path: str, query: bytes, headers: dict[bytes, bytes]) -> _Target:
         asked = dict(parse_qsl(query.decode("latin-1")))

@@ -53,6 +53,12 @@ class UploadSql:
         sql = "SELECT number, size, sha256 FROM upload_part WHERE owner = ? AND upload = ? ORDER BY number"
         return [StoredPart(*row) for row in self._query(sql, (owner, number))]
 
+    def part(self, owner: int, upload: int, number: int) -> StoredPart | None:
+        """The part of a number, if it is there."""
+        sql = "SELECT number, size, sha256 FROM upload_part WHERE owner = ? AND upload = ? AND number = ?"
+        rows = self._query(sql, (owner, upload, number))
+        return StoredPart(*rows[0]) if rows else None
+
     def total(self, owner: int, number: int) -> tuple[int, int]:
         """How many parts are there, and their bytes."""
         sql = "SELECT count(*), coalesce(sum(size), 0) FROM upload_part WHERE owner = ? AND upload = ?"

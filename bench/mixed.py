@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -27,10 +26,9 @@ PROCESSES = 2
 
 
 class Import(NamedTuple):
-    """Seconds until the last file of each folder was imported, CPU seconds of all that took part, and failures."""
+    """Seconds at which the files of each folder were imported, CPU seconds of all that took part, and failures."""
 
-    ends: dict[str, float]
-    counts: Counter[str]
+    times: dict[str, list[float]]
     server_cpu_s: float
     decoders_cpu_s: float
     client_cpu_s: float
@@ -88,8 +86,7 @@ def import_all(service: Service, files: Path, jobs: int) -> Import:
         "XDG_STATE_HOME": str(files.parent / "state"),
     }
     folders = [str(files / name) for name in mixed_files.FOLDERS]
-    ends: dict[str, float] = {}
-    counts: Counter[str] = Counter()
+    times: dict[str, list[float]] = {name: [] for name in mixed_files.FOLDERS}
     failures = []
     before, client_before, begun = _cpu_s(service.pid), _children_cpu_s(), 0.0
     with subprocess.Popen(
@@ -103,12 +100,10 @@ def import_all(service: Service, files: Path, jobs: int) -> Import:
             now = time.perf_counter()
             begun = begun or now  # the interpreter and the SDK take a second to load, and that is not of interest
             outcome = json.loads(line)
-            folder = Path(outcome["path"]).parent.name
-            ends[folder] = now - begun
-            counts[folder] += 1
+            times[Path(outcome["path"]).parent.name].append(now - begun)
             failures += [f"{outcome['path']}: {outcome['error']}"] if outcome["error"] else []
     own, children = (now - then for now, then in zip(_cpu_s(service.pid), before, strict=True))
-    return Import(ends, counts, own, children, _children_cpu_s() - client_before, failures)
+    return Import(times, own, children, _children_cpu_s() - client_before, failures)
 
 
 def _children_cpu_s() -> float:
@@ -134,16 +129,14 @@ def _times(pid: int) -> tuple[float, float]:
 
 def _figures(made: dict[str, list[Path]], found: Import, alone_s: float, alone_cpu_s: float) -> dict[str, Any]:
     pictures = len(made["pictures"])
-    rates, since = {}, 0.0
-    for name in mixed_files.FOLDERS:
-        rates[name] = found.counts[name] / (found.ends[name] - since)
-        since = found.ends[name]
-    files = sum(found.counts.values())
+    rates = {name: (len(times) - 1) / (times[-1] - times[0]) for name, times in found.times.items()}
+    files = sum(map(len, found.times.values()))
+    seconds = max(times[-1] for times in found.times.values())
     return {
         "files": files,
         "megabytes": sum(path.stat().st_size for paths in made.values() for path in paths) / 1e6,
-        "seconds": since,
-        "filesPerSecond": files / since,
+        "seconds": seconds,
+        "filesPerSecond": files / seconds,
         "perSecond": rates,
         "libvipsPicturesPerSecond": pictures / alone_s,
         "shareOfLibvips": rates["pictures"] * alone_s / pictures,

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,8 +19,6 @@ from conftest import make_png
 from typer.testing import CliRunner
 
 from pinakes.cli import app
-from pinakes.cli.files import File, find_files
-from pinakes.errors import PinakesError
 
 sys.path.append(str(Path(__file__).parent / "resilience"))
 
@@ -233,6 +232,29 @@ def test_parts_that_changed_on_the_server_are_sent_again(http: httpx.Client, ser
     assert httpx.get(ok(http.get(f"/assets/{ran.lines[0]['assetId']}"))["asset"]["url"]).content == data
 
 
+def test_links_to_another_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are sent MD5, which every store of parts knows."""
+    place = make_place(tmp_path)
+    monkeypatch.setenv("SCENARIO_SDK_API_KEY", place.key_id)
+    monkeypatch.setenv("SCENARIO_SDK_API_SECRET", place.secret)
+    data = os.urandom(3 * MIB)
+    make_files({"a.bin": data})
+    port = str(free_port())
+    with serving(place, "--port", port, public_url=f"http://localhost:{port}", access_log="false") as server:
+        ran = run("a.bin", "--url", f"http://127.0.0.1:{port}", "--part-size", "1", "--json")
+        assert (ran.status, stored_parts(server)) == (0, 3)
+        with server.client() as client:
+            url = ok(client.get(f"/assets/{ran.lines[0]['assetId']}"))["asset"]["url"]
+        assert url.startswith("http://localhost:")
+        assert httpx.get(url).content == data
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
 def test_ctrl_c_says_that_it_can_go_on(server: Server, tmp_path: Path) -> None:
     make_files({"big.bin": os.urandom(60 * MIB)})
     args = ("big.bin", "--part-size", "1", "--jobs", "1")
@@ -336,39 +358,6 @@ def test_a_kind_that_the_file_is_not() -> None:
     make_files({"a.png": make_png(5, 6)})
     ran = run("a.png", "--kind", "video", "--json")
     assert (ran.status, ran.lines[0]["error"]) == (1, "kind: the file is image/png, which is no video")
-
-
-def test_files_that_change_are_not_what_was_to_be_sent() -> None:
-    make_files({"a.bin": bytes(3 * MIB)})
-    (file,) = find_files([Path("a.bin")])
-    file.require_unchanged()
-    with Path("a.bin").open("r+b") as opened:
-        opened.truncate(MIB + 1)
-    for act in (file.require_unchanged, lambda: list(file.read(MIB, MIB)), lambda: file.digest("md5", 2 * MIB, MIB)):
-        with pytest.raises(PinakesError, match="while it was sent"):
-            act()
-    Path("a.bin").unlink()
-    for act in (file.require_unchanged, lambda: list(file.read(0, MIB))):
-        with pytest.raises(PinakesError, match="no such file"):
-            act()
-
-
-def test_what_is_found() -> None:
-    make_files({"in/b": b"b", "in/a": b"a", "in/c/d": b"d", "in/.e": b"e", ".f": b"f"})
-    os.mkfifo("in/pipe")
-    Path("in/loop").symlink_to("loop")
-    Path("in/folder").symlink_to("c")
-    found = list(find_files([Path("in"), Path(".f"), Path("in/a"), Path("in/pipe")]))
-    assert [(str(file.path), file.error) for file in found] == [
-        ("in/a", None),
-        ("in/b", None),
-        ("in/loop", "it cannot be read: Too many levels of symbolic links."),
-        ("in/c/d", None),
-        (".f", None),
-        ("in/pipe", "it is no file."),
-    ]
-    Path(os.fsdecode(b"bad-\xff")).write_bytes(b"x")
-    assert [File(path).name for path in Path().glob("bad-*")] == ["bad-\ufffd"]
 
 
 def test_a_name_that_is_no_text(http: httpx.Client) -> None:

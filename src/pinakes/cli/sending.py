@@ -7,19 +7,17 @@ import asyncio
 import base64
 import mimetypes
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import httpx
 import msgspec
-import scenario_sdk
 from scenario_sdk import AsyncScenario, DefaultAsyncHttpxClient
 
+from pinakes.cli.answers import ask, reason_of, require_answers, words
 from pinakes.cli.files import File, readable
 from pinakes.cli.resume import Note, Notes, key_of
 from pinakes.errors import PinakesError
 from pinakes.upload_types import MOST_PARTS
-
-T = TypeVar("T")
 
 _MODELS = (".safetensors", ".gguf", ".ckpt", ".pt")
 _WAITS_S = (0.5, 1, 2, 4, 8, 8, 8, 8, 8)
@@ -88,7 +86,7 @@ async def send_all(
     async with AsyncScenario(
         api_key=plan.key, api_secret=plan.secret, base_url=plan.url, http_client=http, max_retries=len(_WAITS_S)
     ) as client:
-        await _require_answers(client, plan)
+        await require_answers(client, plan.url, plan.collection_ids)
         sender = _Sender(client, http, plan, notes, moved)
         waiting = iter(files)
         sent: list[str] = []
@@ -104,24 +102,6 @@ async def send_all(
         await _together(some, plan.jobs * (1 + _AHEAD))
     for key in [] if failed else sent:
         notes.forget(key)
-
-
-async def _require_answers(client: AsyncScenario, plan: Plan) -> None:
-    """UNAVAILABLE, UNAUTHORIZED or NOT_FOUND for a wrong URL, key or collection, before anything is sent."""
-    once = client.with_options(max_retries=0)
-    try:
-        await once.uploads.retrieve("upload_none")
-    except scenario_sdk.AuthenticationError as error:
-        raise PinakesError("UNAUTHORIZED", _reason(error)) from error
-    except scenario_sdk.APIConnectionError as error:
-        raise PinakesError("UNAVAILABLE", f"There is no server at {plan.url}: {_words(error.__cause__)}") from error
-    except scenario_sdk.APIStatusError:
-        pass  # it has no such upload, in whatever words
-    for id in plan.collection_ids:
-        try:
-            await _ask(client.collections.retrieve(id))
-        except PinakesError as error:
-            raise PinakesError("NOT_FOUND", error.message) from error
 
 
 class _Sender:
@@ -171,7 +151,7 @@ class _Sender:
         key, note = self.note_of(file), None
         if not self._plan.is_fresh and (note := self._notes.find(key)):
             try:
-                found: Any = (await _ask(self._client.uploads.retrieve(note.upload_id))).upload
+                found: Any = (await ask(self._client.uploads.retrieve(note.upload_id))).upload
             except PinakesError as error:
                 if error.code != "NOT_FOUND":
                     raise
@@ -180,7 +160,7 @@ class _Sender:
                     return found
         part_size, kind = self._plan.part_size_of(file), self._plan.kind_of(file)
         about: dict[str, Any] = {} if kind == "model" else {"asset_options": self._plan.options()}
-        created: Any = await _ask(
+        created: Any = await ask(
             self._client.uploads.create(
                 file_name=file.name,
                 file_size=file.size,
@@ -205,15 +185,15 @@ class _Sender:
 
         await _together(some, self._plan.jobs)
         file.require_unchanged()
-        return (await _ask(self._client.uploads.trigger_action(upload.id, action="complete"))).upload
+        return (await ask(self._client.uploads.trigger_action(upload.id, action="complete"))).upload
 
     async def _send_part(self, file: File, upload_id: str, part: _Part) -> None:
-        """What a store other than the server itself takes the part for is not told about, it compares MD5."""
-        name = "sha256" if httpx.URL(part.url).host == self._host else "md5"
-        digest = await asyncio.to_thread(file.digest, name, part.at, part.size)
-        if part.sha256 == digest.hex():
+        """A store that is not the server itself need not know SHA-256 in this form; it compares MD5."""
+        if part.sha256 and part.sha256 == (await _digest(file, "sha256", part)).hex():
             self._moved(part.size)
             return
+        name = "sha256" if httpx.URL(part.url).host == self._host else "md5"
+        digest = await _digest(file, name, part)
         header = {"sha256": "x-amz-checksum-sha256", "md5": "Content-MD5"}[name]
         headers = {header: base64.b64encode(digest).decode(), "Content-Length": str(part.size)}
         for wait_s in (*_WAITS_S, None):
@@ -224,7 +204,7 @@ class _Sender:
                 raise problem
             await asyncio.sleep(wait_s)
             if problem.code == "FORBIDDEN":  # its link has expired
-                again: Any = (await _ask(self._client.uploads.retrieve(upload_id))).upload
+                again: Any = (await ask(self._client.uploads.retrieve(upload_id))).upload
                 part = part._replace(url=again.parts[part.number - 1].url)
 
     async def _put(self, file: File, part: _Part, headers: dict[str, str]) -> PinakesError | None:
@@ -243,11 +223,11 @@ class _Sender:
             answer = await self._http.put(part.url, content=body(), headers=headers)
         except httpx.TransportError as error:
             self._moved(-sent)
-            return PinakesError("UNAVAILABLE", f"{self._plan.url} does not answer any more: {_words(error)}")
+            return PinakesError("UNAVAILABLE", f"{self._plan.url} does not answer any more: {words(error)}")
         if answer.is_success:
             return None
         self._moved(-sent)
-        problem = f"part {part.number}: {_reason_of(answer)}"
+        problem = f"part {part.number}: {reason_of(answer)}"
         if answer.status_code == 403:
             return PinakesError("FORBIDDEN", problem)
         if answer.status_code in _PASSING:
@@ -261,7 +241,7 @@ class _Sender:
             while upload.status not in ("imported", "failed"):
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 1.5, most_s)
-                upload = (await _ask(self._client.uploads.retrieve(upload.id))).upload
+                upload = (await ask(self._client.uploads.retrieve(upload.id))).upload
         return upload
 
     async def _finish(self, file: File, outcome: Outcome, upload: Any) -> Outcome:
@@ -271,7 +251,7 @@ class _Sender:
         if upload.kind != "model":
             return msgspec.structs.replace(outcome, status="imported", asset_id=upload.entity_id)
         for id in self._plan.collection_ids:
-            await _ask(self._client.collections.models.add(id, model_ids=[upload.entity_id]))
+            await ask(self._client.collections.models.add(id, model_ids=[upload.entity_id]))
         return msgspec.structs.replace(outcome, status="imported", model_id=upload.entity_id)
 
 
@@ -280,6 +260,10 @@ def _parts_of(file: File, upload: Any, part_size: int) -> Iterator[_Part]:
         at = (int(part.number) - 1) * part_size
         more = part.model_extra or {}  # our server says what it has, the SDK's types do not
         yield _Part(int(part.number), at, min(part_size, file.size - at), part.url, more.get("sha256"))
+
+
+async def _digest(file: File, name: str, part: _Part) -> bytes:
+    return await asyncio.to_thread(file.digest, name, part.at, part.size)
 
 
 async def _together(some: Callable[[], Awaitable[None]], count: int) -> None:
@@ -294,32 +278,3 @@ async def _together(some: Callable[[], Awaitable[None]], count: int) -> None:
 
 async def _run(some: Callable[[], Awaitable[None]]) -> None:
     await some()
-
-
-async def _ask(call: Awaitable[T]) -> T:
-    """The answer, with the SDK's errors as ours."""
-    try:
-        return await call
-    except scenario_sdk.APIStatusError as error:
-        codes: dict[int, Any] = {401: "UNAUTHORIZED", 404: "NOT_FOUND"}
-        raise PinakesError(codes.get(error.status_code, "BAD_REQUEST"), _reason(error)) from error
-    except scenario_sdk.APIConnectionError as error:
-        raise PinakesError("UNAVAILABLE", f"{error.request.url.host} does not answer any more: {error}") from error
-
-
-def _reason(error: scenario_sdk.APIStatusError) -> str:
-    return _reason_of(error.response)
-
-
-def _reason_of(answer: httpx.Response) -> str:
-    """What a server says is wrong, in its own words if it has any."""
-    try:
-        body = answer.json()
-    except ValueError:
-        body = None
-    reason = body.get("reason") if isinstance(body, dict) else None
-    return str(reason or f"the server answers with {answer.status_code}.")
-
-
-def _words(error: BaseException | None) -> str:
-    return f"{str(error) or type(error).__name__}".rstrip(".") + "."

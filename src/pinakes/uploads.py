@@ -79,7 +79,7 @@ def create(library: Library, actor: Actor, new: NewUpload) -> Upload:
             collections.require_live(tx, actor.owner, "asset", [options.parent_id], "assetOptions.parentId")
         tx.uploads.insert(actor.owner, row)
         if row.status == "validating":
-            tx.jobs.add(actor.owner, "upload", row.id, now)
+            tx.jobs.add(actor.owner, "fetch", row.id, now)
     return show(library, actor, row, [])
 
 

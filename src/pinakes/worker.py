@@ -7,6 +7,7 @@ it no more.
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -24,9 +25,13 @@ MOST_ATTEMPTS = 5
 _JOBS_A_DECODER = 3
 """A decoder must not rest while a file is joined, or what was made of it reaches the disk."""
 
+_FETCHES = 4
+"""Files fetched at a time. Slow hosts keep only other fetches waiting."""
+
 _POLL_S = 1.0
 _STOP_S = 8.0
 _LONGEST_WAIT_MS = 60_000
+_AWAY_WAIT_MS = 10_000
 
 
 class _Doing(NamedTuple):
@@ -37,6 +42,7 @@ class _Doing(NamedTuple):
 
 
 _DOING: dict[JobKind, _Doing] = {
+    "fetch": _Doing(uploads.settle, uploads.give_up),
     "link": _Doing(ingredients.settle, ingredients.give_up),
     "probe": _Doing(assets.settle, assets.give_up),
     "upload": _Doing(uploads.settle, uploads.give_up),
@@ -53,11 +59,15 @@ class Worker:
         self._stopping = threading.Event()
         self._doing: dict[int, Job] = {}
         jobs = _JOBS_A_DECODER * library.config.decode_processes
-        names = ["sweep", "lease", *(f"job-{number}" for number in range(jobs))]
-        targets = {"sweep": self._sweep_often, "lease": self._renew_leases}
+        targets: list[Callable[[], None]] = [
+            self._sweep_often,
+            self._renew_leases,
+            *[partial(self._do_jobs, False)] * jobs,
+            *[partial(self._do_jobs, True)] * _FETCHES,
+        ]
         self._threads = [
-            threading.Thread(target=targets.get(name, self._do_jobs), name=f"worker-{name}", daemon=True)
-            for name in names
+            threading.Thread(target=target, name=f"worker-{number}", daemon=True)
+            for number, target in enumerate(targets)
         ]
 
     def start(self) -> None:
@@ -68,7 +78,8 @@ class Worker:
     def stop(self) -> None:
         """End after the jobs and the transaction it is at. Call before closing the library.
 
-        Does not wait longer than a lease lasts: a job that takes longer is taken up again by whoever comes next.
+        Does not wait longer than a lease lasts: a job that takes longer is taken up again by whoever comes next, and
+        being stopped is not counted as one of its failures.
         """
         self._stopping.set()
         self._library.work.set()
@@ -76,19 +87,21 @@ class Worker:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(max(0.0, ends - time.monotonic()))
+        for job in list(self._doing.values()):
+            self._put_back(job, 0, counts=False)
 
-    def _do_jobs(self) -> None:
+    def _do_jobs(self, is_fetch: bool) -> None:
         work = self._library.work
         while not self._stopping.is_set():
             work.wait(_POLL_S)
             work.clear()
-            while not self._stopping.is_set() and self._do_one():
+            while not self._stopping.is_set() and self._do_one(is_fetch):
                 pass
 
-    def _do_one(self) -> bool:
+    def _do_one(self, is_fetch: bool) -> bool:
         """Whether there was something to do."""
         try:
-            job = _claim(self._library)
+            job = _claim(self._library, is_fetch)
         except PinakesError as error:
             _log.warning("no job can be claimed", code=error.code, error=error.message)
             return False
@@ -111,21 +124,23 @@ class Worker:
             else:
                 doing.settle(self._library, job)
         except PinakesError as error:
-            # GONE: another worker has taken it up. Anything else may be over soon, and is no fault of the job.
+            # GONE: another worker has taken it up. UNAVAILABLE may be over soon, and is no fault of the job.
             _log.warning("job not done", code=error.code, error=error.message, **facts)
-            if error.code != "GONE":
-                self._put_back(job, counts=False)
+            if error.code == "UNAVAILABLE":
+                self._put_back(job, _AWAY_WAIT_MS, counts=False)
+            elif error.code != "GONE":
+                self._put_back(job, 1000 << job.attempts, counts=True)
         except Exception:  # noqa: BLE001 - a bug, but no reason to do no more jobs
             _log.exception("job failed", **facts)
-            self._put_back(job, counts=True)
+            self._put_back(job, 1000 << job.attempts, counts=True)
         else:
             _log.info("job done", **facts)
 
-    def _put_back(self, job: Job, counts: bool) -> None:
-        wait_ms = min(_LONGEST_WAIT_MS, 1000 << job.attempts)
+    def _put_back(self, job: Job, wait_ms: int, counts: bool) -> None:
+        due_at = ids.iso(ids.now_ms() + min(wait_ms, _LONGEST_WAIT_MS))
         try:
             with self._library.store.write() as tx:
-                tx.jobs.put_back(job, ids.iso(ids.now_ms() + wait_ms), counts)
+                tx.jobs.put_back(job, due_at, counts)
         except PinakesError as error:
             _log.warning("job comes back when its lease ends", code=error.code, error=error.message)
 
@@ -160,10 +175,10 @@ class Worker:
             _log.info("swept", **{name: getattr(report, name) for name in report.__struct_fields__})
 
 
-def _claim(library: Library) -> Job | None:
+def _claim(library: Library, is_fetch: bool) -> Job | None:
     """Looked for by reading first: most of the time there is nothing, and that must not take the writer."""
     with library.store.read() as tx:
-        if not tx.jobs.is_due():
+        if not tx.jobs.is_due(is_fetch):
             return None
     with library.store.write() as tx:
-        return tx.jobs.claim()
+        return tx.jobs.claim(is_fetch)

@@ -312,3 +312,57 @@ def test_stopping_does_not_wait_for_long_work(library: Library, monkeypatch: pyt
     at_work.stop()
     assert not ended.is_set()
     ended.set()
+
+
+def test_a_stop_is_no_failure_of_the_job(library: Library, pending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a server is started anew while a long file is imported, and the next one takes it up at once."""
+    ended = threading.Event()
+
+    def take_long(_library: Library, _job: Job) -> None:
+        ended.wait(30)
+
+    monkeypatch.setitem(worker._DOING, "probe", worker._Doing(take_long, assets.give_up))
+    monkeypatch.setattr(worker, "_STOP_S", 0.2)
+    at_work = Worker(library, first_after_s=3600)
+    at_work.start()
+    library.work.set()
+    wait_for(lambda: bool(at_work._doing))
+    at_work.stop()
+    job = claim(library)
+    assert job is not None
+    assert (job.subject, job.attempts) == (pending, 1)
+    ended.set()
+
+
+def test_what_is_wrong_but_not_away_is_given_up(
+    library: Library, admin: Actor, pending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refusal that nobody expected of a transaction would come again for ever."""
+
+    def refuse(_library: Library, _job: Job) -> None:
+        raise PinakesError("BAD_REQUEST", "too many tags")
+
+    monkeypatch.setitem(worker._DOING, "probe", worker._Doing(refuse, assets.give_up))
+    monkeypatch.setattr(worker, "_LONGEST_WAIT_MS", 1)
+    with running(library):
+        wait_for(lambda: waiting(library) == 0)
+    assert assets.get(library, admin, pending).status == "error"
+
+
+def test_slow_fetches_keep_only_fetches_waiting(
+    library: Library, admin: Actor, pending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+
+    def take_long(_library: Library, _job: Job) -> None:
+        ended.wait(30)
+
+    monkeypatch.setitem(worker._DOING, "fetch", worker._Doing(take_long, uploads.give_up))
+    monkeypatch.setattr(worker, "_STOP_S", 0.2)
+    for _ in range(20):
+        uploads.create(library, admin, NewUpload(kind="asset", url="https://example.com/a.bin"))
+    with running(library):
+        wait_for(lambda: assets.get(library, admin, pending).status == "success")
+    ended.set()
+    assert waiting(library) == 20
+    assert [found.code for found in upkeep.check(library)] == []

@@ -102,14 +102,15 @@ def _dangling(code: str, table: str, noun: str, holder: str) -> str:
     )
 
 
-def _jobless(noun: str, status: str, kind: str) -> str:
+def _jobless(noun: str, status: str, *kinds: str) -> str:
     """Rows that wait for a job which does not exist: they would wait for ever."""
+    wanted = ", ".join(f"'{kind}'" for kind in kinds)
     return _statement(
         "job-missing",
         f"""
         SELECT x.owner, x.id AS subject, 'it is {status}, but there is no job that would end that' AS message
         FROM {noun} x WHERE x.status = '{status}'
-        AND NOT EXISTS (SELECT 1 FROM job j WHERE j.owner = x.owner AND j.subject = x.id AND j.kind = '{kind}')
+        AND NOT EXISTS (SELECT 1 FROM job j WHERE j.owner = x.owner AND j.subject = x.id AND j.kind IN ({wanted}))
         """,
     )
 
@@ -185,5 +186,5 @@ CONTRADICTIONS = (
     _UNSEEN,
     _dangling("search-without-asset", "asset_look", "asset", "asset"),
     _jobless("asset", "pending", "probe"),
-    _jobless("upload", "validating", "upload"),
+    _jobless("upload", "validating", "fetch", "upload"),
 )

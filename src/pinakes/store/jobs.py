@@ -11,7 +11,7 @@ from pinakes import ids
 from pinakes.errors import PinakesError
 from pinakes.store.dialect import Driver
 
-JobKind = Literal["link", "probe", "upload"]
+JobKind = Literal["fetch", "link", "probe", "upload"]
 
 LEASE_MS = 15_000
 """For how long a claim holds without being renewed."""
@@ -38,15 +38,18 @@ class JobSql:
         """Something to do, from now on."""
         self._change("INSERT INTO job (owner, kind, subject, due_at) VALUES (?, ?, ?, ?)", (owner, kind, subject, now))
 
-    def is_due(self) -> bool:
+    def is_due(self, is_fetch: bool = False) -> bool:
         """Whether there is something to claim."""
-        return bool(self._query("SELECT 1 FROM job WHERE due_at <= ? LIMIT 1", (ids.now(),)))
+        return bool(self._query(f"SELECT 1 FROM job WHERE {_IS[is_fetch]} AND due_at <= ? LIMIT 1", (ids.now(),)))
 
-    def claim(self) -> Job | None:
-        """The job that has been due for longest, held for `LEASE_MS`; None when there is nothing to do."""
+    def claim(self, is_fetch: bool = False) -> Job | None:
+        """The job that has been due for longest, held for `LEASE_MS`; None when there is nothing to do.
+
+        One of the kind `fetch`, or of all others.
+        """
         rows = self._query(
             "UPDATE job SET due_at = ?, attempts = attempts + 1 WHERE number ="
-            " (SELECT number FROM job WHERE due_at <= ? ORDER BY due_at, number LIMIT 1)"
+            f" (SELECT number FROM job WHERE {_IS[is_fetch]} AND due_at <= ? ORDER BY due_at, number LIMIT 1)"
             " RETURNING number, owner, kind, subject, attempts",
             (_lease_end(), ids.now()),
         )
@@ -72,6 +75,9 @@ class JobSql:
     def waiting(self) -> int:
         """How many jobs there are, claimed or not."""
         return int(self._query("SELECT count(*) FROM job")[0][0])
+
+
+_IS = {True: "kind = 'fetch'", False: "kind <> 'fetch'"}
 
 
 def _lease_end() -> str:

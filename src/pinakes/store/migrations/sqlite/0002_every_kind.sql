@@ -30,7 +30,9 @@ CREATE TABLE job (
     due_at   TEXT NOT NULL
 );
 
-CREATE INDEX job_due ON job (due_at, number);
+-- Fetching waits for other servers, and others do not wait for it.
+CREATE INDEX job_due ON job (due_at, number) WHERE kind <> 'fetch';
+CREATE INDEX fetch_due ON job (due_at, number) WHERE kind = 'fetch';
 CREATE INDEX job_subject ON job (owner, subject);
 
 CREATE TABLE upload (

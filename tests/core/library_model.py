@@ -7,6 +7,7 @@ from typing import Literal
 from conftest import DAY_MS
 
 from pinakes import ids
+from pinakes.asset_types import Ingredient
 
 Noun = Literal["asset", "model"]
 
@@ -21,6 +22,19 @@ class Thing:
     tags: set[str] = field(default_factory=set)
     deleted_ms: int | None = None
     cover: str | None = None
+    made_with: tuple[Ingredient, ...] = ()  # of an asset, and what was said with its upload
+    said: str | None = None
+    name: str = ""  # of a model, and what is known of its file
+    role: str = ""
+    hash: str = ""
+
+    def fits(self, one: Ingredient) -> int:
+        """How surely a model is this ingredient: 3 by its hash, 2 by its name, 1 by it for want of a hash, else 0."""
+        if one.hash and one.hash == self.hash:
+            return 3
+        may_be = not self.hash if one.hash else self.role in ("", one.role)
+        is_named = self.name != "" and one.name.lower() == self.name.lower()
+        return (1 if one.hash else 2) if may_be and is_named else 0
 
 
 @dataclass
@@ -77,6 +91,34 @@ class Project:
             if id in shelf.members[noun]:
                 shelf.updated_ms = now_ms
 
+    def models_of(self, asset: Thing) -> list[list[Thing]]:
+        """For each ingredient the live models that it is taken for, oldest first.
+
+        A model is taken for one ingredient at most, and gives way to a surer one, also when that is in the trash.
+        """
+        found: list[list[tuple[int, Thing]]] = [[] for _ in asset.made_with]
+        for model in self.things["model"].values():
+            fitting = [(model.fits(one), -at) for at, one in enumerate(asset.made_with)]
+            if model.id != asset.said and (best := max(fitting, default=(0, 0)))[0]:
+                found[-best[1]].append((best[0], model))
+        surest = [max((sure for sure, _ in some), default=0) for some in found]
+        return [
+            [model for sure, model in some if sure == most and model.deleted_ms is None]
+            for some, most in zip(found, surest, strict=True)
+        ]
+
+    def links(self, asset: Thing) -> set[str]:
+        """The models by which an asset is found."""
+        return {model.id for some in self.models_of(asset) for model in some} | {asset.said or ""}
+
+    def shown_models(self, asset: Thing) -> tuple[str | None, list[str]]:
+        """The checkpoint and the LoRAs that an asset shows."""
+        found = [
+            (one.role, some[0].id) for one, some in zip(asset.made_with, self.models_of(asset), strict=True) if some
+        ]
+        checkpoints = [asset.said, *(id for role, id in found if role == "checkpoint")]
+        return next(filter(None, checkpoints), None), [id for role, id in found if role == "lora"]
+
     def facts(self, noun: Noun, thing: Thing) -> tuple[object, ...]:
         """What anybody can read of a thing."""
         times = (ids.iso(thing.created_ms), ids.iso(thing.updated_ms))
@@ -85,7 +127,7 @@ class Project:
             sorted(thing.tags),
             self.collection_ids(noun, thing.id),
             *times,
-            self.shown_cover(thing.cover),
+            self.shown_models(thing) if noun == "asset" else self.shown_cover(thing.cover),
         )
 
     def shelf_facts(self, shelf: Shelf) -> tuple[object, ...]:

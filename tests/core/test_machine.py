@@ -2,9 +2,12 @@
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import linking
 import msgspec
 import pytest
 from conftest import DAY_MS, ENGINES, Clock, engine_config, make_assets, new_key, sign_in, store_png
@@ -12,15 +15,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from library_model import Noun, Project, Shelf, Thing
+from msgspec import UNSET
 
 from pinakes import assets, collections, ids, mlmodels, projects, tags, upkeep
 from pinakes.access import Actor
-from pinakes.asset_types import SkippedAsset, Thumbnail
+from pinakes.asset_types import Asset, Ingredient, SkippedAsset, Thumbnail
 from pinakes.assets import AssetFilter, NewAsset
 from pinakes.collections import CollectionPatch, NewCollection
 from pinakes.errors import PinakesError
 from pinakes.library import Library, open_library
 from pinakes.mlmodels import ModelFilter, ModelPatch, NewModel
+from pinakes.model_types import FileRole
 from pinakes.page import Page
 from pinakes.projects import NewProject
 from pinakes.tags import TagChange
@@ -30,6 +35,15 @@ CHOICE = st.integers(0, 1000)
 CHOICES = st.lists(CHOICE, min_size=1, max_size=6)
 WHICH = st.integers(0, 2)
 TAGS = st.sets(st.sampled_from(["a", "b", "Ä", "c c"]), max_size=3)
+FILES = [b"one file", b"another file"]
+INGREDIENTS = [
+    Ingredient(role, name, hash)
+    for role in ("checkpoint", "lora")
+    for name in ("fox", "wolf")
+    for hash in ("", *(sha256(data).hexdigest()[:10] for data in FILES), "0123456789")
+]
+MADE_WITH = st.lists(st.sampled_from(INGREDIENTS), max_size=3, unique_by=lambda one: (one.role, one.name)).map(tuple)
+NAMES = st.sampled_from(["", "Fox", "WOLF"])
 NEVER = ["asset_never", "flux.1-never", ""]
 
 
@@ -165,6 +179,30 @@ class LibraryMachine(RuleBasedStateMachine):
             shelf.members[noun].add(id)
             shelf.updated_ms = self.clock.ms
 
+    @rule(which=WHICH, made_with=MADE_WITH, choice=st.none() | CHOICE)
+    def create_asset_of_models(self, which: int, made_with: tuple[Ingredient, ...], choice: int | None) -> None:
+        library, actor, project = self.at(which)
+        said = None if choice is None else pick(project.live("model"), choice)
+        model_id = said.id if said else None
+        id = linking.made_with(library, actor, *made_with, model_id=model_id)
+        project.things["asset"][id] = Thing(id, self.clock.ms, self.clock.ms, made_with=made_with, said=model_id)
+
+    @rule(which=WHICH, data=st.sampled_from(FILES), name=NAMES, role=st.sampled_from(["lora", "checkpoint", "unknown"]))
+    def import_model(self, which: int, data: bytes, name: str, role: FileRole) -> None:
+        library, actor, project = self.at(which)
+        id, file = linking.file_model(library, actor, data, "model.safetensors", role, name or UNSET)
+        known = "" if role == "unknown" else role
+        thing = Thing(id, self.clock.ms, self.clock.ms, name=name, role=known, hash=file.auto_v2)
+        project.things["model"][id] = thing
+
+    @rule(which=WHICH, choice=CHOICE, name=NAMES.filter(bool))
+    def rename_model(self, which: int, choice: int, name: str) -> None:
+        """One without a file: of others the names in their files count too."""
+        library, actor, project = self.at(which)
+        if thing := pick([model for model in project.live("model") if not model.hash], choice):
+            mlmodels.update(library, actor, thing.id, ModelPatch(name=name))
+            thing.name, thing.updated_ms = name, self.clock.ms
+
     def make(self, actor: Actor, noun: Noun, collection_ids: list[str]) -> str:
         if noun == "model":
             return mlmodels.create(self.library, actor, NewModel(collection_ids=collection_ids)).id
@@ -181,7 +219,9 @@ class LibraryMachine(RuleBasedStateMachine):
             else:
                 id = mlmodels.copy(library, actor, thing.id).id
                 to, cover = project, project.shown_cover(thing.cover)
-            to.things[noun][id] = Thing(id, self.clock.ms, self.clock.ms, set(thing.tags), cover=cover)
+            said = thing.said if to is project else None
+            changes = {"id": id, "created_ms": self.clock.ms, "updated_ms": self.clock.ms, "cover": cover, "said": said}
+            to.things[noun][id] = replace(thing, tags=set(thing.tags), **changes)
 
     @rule(which=WHICH, wanted=CHOICES)
     def trash_assets(self, which: int, wanted: list[int]) -> None:
@@ -291,10 +331,15 @@ class LibraryMachine(RuleBasedStateMachine):
             members = [facts for facts in wanted if facts[0] in shelf.members[noun]]
             assert self.listed(actor, noun, size, is_ascending=up, **narrow) == members[:: 1 if up else -1]
 
+        if noun == "asset":
+            for model in project.live("model")[-3:]:
+                made = [facts for facts in wanted if model.id in project.links(project.things["asset"][str(facts[0])])]
+                assert self.listed(actor, noun, size, is_ascending=up, model_id=model.id) == made[:: 1 if up else -1]
+
     def listed(self, actor: Actor, noun: Noun, size: int, **filter: Any) -> list[tuple[Any, ...]]:
         if noun == "asset":
             found = walk(lambda token: assets.get_page(self.library, actor, AssetFilter(**filter), size, token))
-            return [(*shared_facts(asset), None) for asset in found]
+            return [(*shared_facts(asset), models_of(asset)) for asset in found]
         rows = walk(lambda token: mlmodels.get_page(self.library, actor, ModelFilter(**filter), size, token))
         return [(*shared_facts(model), cover_of(model)) for model in rows]
 
@@ -330,6 +375,11 @@ def missing(verb: Callable[[], object]) -> list[str] | None:
 
 def cover_of(item: Any) -> str | None:
     return item.thumbnail.asset_id if isinstance(item.thumbnail, Thumbnail) else None
+
+
+def models_of(asset: Asset) -> tuple[str | None, list[str]]:
+    concepts = asset.metadata.concepts or []
+    return asset.metadata.model_id or None, [concept.model_id for concept in concepts]
 
 
 def facts_of(item: collections.Collection) -> tuple[object, ...]:

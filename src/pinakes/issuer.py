@@ -127,6 +127,6 @@ def _parsed(document: _Document) -> Keys:
         if data.get("use", "sig") == "sig" and data.get("kty") != "oct":
             try:
                 keys.append(jwt.PyJWK(data))
-            except jwt.PyJWTError:
+            except (jwt.PyJWTError, NotImplementedError):  # the latter for the algorithm `none`
                 continue
     return tuple(keys)

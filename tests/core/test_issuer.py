@@ -91,6 +91,7 @@ def test_keys_that_are_not_for_signatures(idp: Issuer, verifier: Verifier) -> No
         {},
         {"kty": "EC", "crv": "P-0"},
         {"kty": "RSA", "n": "!", "e": 1, "kid": "b"},
+        {**idp.keys["RS256"].jwk, "alg": "none"},
     ]
     encryption = {**idp.keys["RS256"].jwk, "use": "enc"}
     idp.published = [secret, *strange, encryption, idp.keys["ES256"].jwk]

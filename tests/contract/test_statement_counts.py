@@ -10,7 +10,7 @@ from contract_server import Server, serving
 from pinakes.api.app import ROUTES
 
 SIZES = (1, 10, 100)
-RUNS = 3
+RUNS = 5
 PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 
 # Every number is with the statement that finds the key, and for a POST with the one that looks again after the body.

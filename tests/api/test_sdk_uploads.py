@@ -2,8 +2,10 @@
 
 import base64
 import hashlib
+import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -292,3 +294,27 @@ def test_damaged_media_end_in_an_error_that_says_so(http: httpx.Client) -> None:
         asset = http.get(f"/assets/{asset['id']}").json()["asset"]
     assert asset["status"] == "error"
     assert "the MP4 is damaged or truncated" in asset["errorMessage"]
+
+
+def test_a_part_that_is_replaced_or_refused_leaves_nothing(http: httpx.Client, begin: Begin, server: Server) -> None:
+    upload = begin(bytes(10), 2)
+    first, second = (part["url"] for part in upload["parts"])
+    assert [put(first, bytes([n]) * 5).status_code for n in range(3)] == [200, 200, 200]
+    assert put(second, bytes(6)).status_code == 400
+    (left,) = (server.data / "blobs" / "uploads" / upload["id"]).iterdir()
+    (sent, _) = http.get(f"/uploads/{upload['id']}").json()["upload"]["parts"]
+    assert left.name == f"1-{sent['sha256']}"
+
+
+def test_slow_parts_of_one_project_keep_no_other_waiting(begin: Begin, new_key: Callable[..., Key], url: str) -> None:
+    upload, host = begin(bytes(64), 64), httpx.URL(url)
+    with ExitStack() as connections:
+        for part in upload["parts"]:
+            slow = connections.enter_context(socket.create_connection((host.host, host.port or 80)))
+            path = httpx.URL(part["url"]).raw_path
+            slow.sendall(b"PUT %b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx" % path)
+        time.sleep(0.5)
+        with open_http(url, new_key()) as other:
+            new = {"fileName": "a.bin", "fileSize": 5, "kind": "asset", "parts": 1}
+            link = other.post("/uploads", json=new).json()["upload"]["parts"][0]["url"]
+            assert put(link, b"moss!").status_code == 200

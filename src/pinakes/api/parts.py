@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import NamedTuple
 from urllib.parse import parse_qsl
+from weakref import WeakValueDictionary
 
 from pinakes import uploads
 from pinakes.api.call import Threads
@@ -21,6 +22,8 @@ STALL_LIMIT_S = 60.0
 
 _PIECE = 1 << 20
 _MOST_AT_ONCE = 32
+_MOST_OF_PROJECT = 16
+"""Parts that come in at once, so that slow ones of one project leave room for others."""
 
 
 class _Target(NamedTuple):
@@ -37,6 +40,7 @@ class PartReceiver:
         self._library = library
         self._threads = threads
         self._room = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._shares: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def put(
         self, path: str, query: bytes, headers: dict[bytes, bytes], receive: Receive
@@ -47,7 +51,8 @@ class PartReceiver:
         PAYLOAD_TOO_LARGE for one that is more than the whole file.
         """
         target = self._find(path, query, headers)
-        async with self._room:
+        share = self._shares.setdefault(target.project_id, asyncio.Semaphore(_MOST_OF_PROJECT))
+        async with share, self._room:
             part = await self._store(target, headers, receive)
         await self._note(target, part)
         return 200, [JSON, (b"etag", f'"{part.sha256}"'.encode())], encode(part)

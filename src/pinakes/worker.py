@@ -57,7 +57,7 @@ class Worker:
         self._first_after_s = first_after_s
         self._every_s = every_s
         self._stopping = threading.Event()
-        self._doing: dict[int, Job] = {}
+        self._doing: set[Job] = set()
         jobs = _JOBS_A_DECODER * library.config.decode_processes
         targets: list[Callable[[], None]] = [
             self._sweep_often,
@@ -87,7 +87,7 @@ class Worker:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(max(0.0, ends - time.monotonic()))
-        for job in list(self._doing.values()):
+        for job in list(self._doing):
             self._put_back(job, 0, counts=False)
 
     def _do_jobs(self, is_fetch: bool) -> None:
@@ -107,11 +107,11 @@ class Worker:
             return False
         if job is None:
             return False
-        self._doing[job.number] = job
+        self._doing.add(job)
         try:
             self._do(job)
         finally:
-            del self._doing[job.number]
+            self._doing.discard(job)
         return True
 
     def _do(self, job: Job) -> None:
@@ -149,7 +149,7 @@ class Worker:
             self._renew()
 
     def _renew(self) -> None:
-        doing = list(self._doing.values())
+        doing = list(self._doing)
         if doing:
             try:
                 with self._library.store.write() as tx:

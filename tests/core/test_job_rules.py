@@ -366,3 +366,25 @@ def test_slow_fetches_keep_only_fetches_waiting(
     ended.set()
     assert waiting(library) == 20
     assert [found.code for found in upkeep.check(library)] == []
+
+
+@pytest.mark.usefixtures("pending")
+def test_a_lease_that_was_lost_ends_no_thread(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that stood still, or a clock that was set, and another thread of the same worker takes the job up."""
+    claims: list[Job] = []
+    ended, died = threading.Event(), []
+
+    def take_long(_library: Library, job: Job) -> None:
+        claims.append(job)
+        ended.wait(30)
+
+    monkeypatch.setitem(worker._DOING, "probe", worker._Doing(take_long, assets.give_up))
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    with running(library):
+        wait_for(lambda: len(claims) == 1)
+        with library.store.write() as tx:
+            tx.jobs.put_back(claims[0], "2000", counts=True)
+        library.work.set()
+        wait_for(lambda: len(claims) == 2)
+        ended.set()
+    assert died == []

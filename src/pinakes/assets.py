@@ -104,10 +104,7 @@ def store_bytes(library: Library, actor: Actor, new: NewAsset) -> Bytes:  # noqa
 
 def keep_examined(library: Library, sha256: str, size: int, examined: Examined) -> Bytes:
     """Store the pictures that were made of stored bytes, and say what was learnt of these."""
-    for side, thumbnail in examined.thumbnails.items():
-        library.blobs.put_thumbnail(sha256, side, thumbnail)
-    if examined.preview is not None:
-        library.blobs.put_preview(sha256, examined.preview)
+    library.blobs.put_pictures(sha256, examined.thumbnails, examined.preview)
     return Bytes(
         sha256,
         size,

@@ -115,21 +115,25 @@ class Blobs:
 
     def put_thumbnail(self, sha256: str, size: int, data: bytes) -> None:
         """Keep a thumbnail; one that is there already is left as it is, on disk for certain when this returns."""
-        self._keep(thumbnail_key(sha256, size), data)
+        self._keep({thumbnail_key(sha256, size): data})
 
-    def put_preview(self, sha256: str, data: bytes) -> None:
-        """Keep a preview, as `put_thumbnail` does."""
-        self._keep(preview_key(sha256), data)
+    def put_pictures(self, sha256: str, thumbnails: dict[int, bytes], preview: bytes | None) -> None:
+        """Keep thumbnails by their size, and a preview, as `put_thumbnail` does. They reach the disk together."""
+        pictures = {thumbnail_key(sha256, size): data for size, data in thumbnails.items()}
+        if preview is not None:
+            pictures[preview_key(sha256)] = preview
+        self._keep(pictures)
 
     def put_converted(self, sha256: str, format: str, data: bytes) -> None:
         """Keep a picture in another format, as `put_thumbnail` does."""
-        self._keep(converted_key(sha256, format), data)
+        self._keep({converted_key(sha256, format): data})
 
-    def _keep(self, key: str, data: bytes) -> None:
-        if self.size(key):
-            self.sync(key)
-        else:
-            self.write(key, data)
+    def _keep(self, pictures: dict[str, bytes]) -> None:
+        for key, data in pictures.items():
+            if not self.size(key):
+                with store_errors():
+                    self.store.put(key, data, use_multipart=False)
+        self.sync(*pictures)
 
     def write(self, key: str, data: bytes) -> None:
         """Atomic: another reader sees the old bytes or the new ones. Durable when it returns."""
@@ -312,21 +316,22 @@ class Blobs:
             if error.code != "NOT_FOUND":
                 raise
 
-    def sync(self, key: str) -> None:
+    def sync(self, *keys: str) -> None:
         """obstore renames a finished file into place but does not fsync: after a power cut it could be empty or gone.
 
-        The file, its name in its folder, and the name of every folder on the way have to reach the disk.
+        The files, their names in their folders, and the name of every folder on the way have to reach the disk.
         """
         if self.folder is None:
             return
         with store_errors():
-            path = self.folder / key
-            _fsync(path, os.O_RDONLY)
-            _sync_folder(path.parent)
-            for folder in path.parents[:3]:
-                if folder not in self._synced:
-                    _sync_folder(folder.parent)
-                    self._synced.add(folder)
+            paths = [self.folder / key for key in keys]
+            for path in paths:
+                _fsync(path, os.O_RDONLY)
+            for folder in {path.parent for path in paths}:
+                _sync_folder(folder)
+            for folder in {folder for path in paths for folder in path.parents[:3]} - self._synced:
+                _sync_folder(folder.parent)
+                self._synced.add(folder)
 
 
 def _check(key: str) -> str:

@@ -211,17 +211,17 @@ def steps(library: Library, use: Callable[[], object]) -> str:
         (Search(filter="tags = a"), "USING COVERING INDEX tag_asset (owner=? AND name=?)"),
         (Search(filter="collectionIds = a"), "SEARCH m USING PRIMARY KEY (owner=? AND collection=?)"),
         (Search(filter="modelId = a"), "SEARCH m USING PRIMARY KEY (owner=? AND model=?)"),
-        (Search(filter="kind = 3d"), "USING COVERING INDEX asset_kind (owner=? AND deleted_at=? AND kind=?)"),
+        (Search(filter="kind = 3d"), "USING COVERING INDEX asset_kind (owner=? AND kind=?"),
         (
             Search(filter="type = txt2img"),
-            "USING COVERING INDEX asset_kind (owner=? AND deleted_at=? AND kind=? AND type=?)",
+            "USING COVERING INDEX asset_kind (owner=? AND kind=? AND type=?",
         ),
-        (Search(filter="width > 4000"), "USING COVERING INDEX asset_width (owner=? AND deleted_at=? AND width>?)"),
-        (Search(filter="size > 9 AND size < 12"), "asset_size (owner=? AND deleted_at=? AND size>? AND size<?)"),
+        (Search(filter="width > 4000"), "USING COVERING INDEX asset_width (owner=? AND width>?)"),
+        (Search(filter="size > 9 AND size < 12"), "asset_size (owner=? AND size>? AND size<?)"),
         (Search(filter="createdAt > 2020-01-01"), "USING INDEX asset_created (owner=? AND created_at>?)"),
         (
             Search(filter="name = a OR height = 2"),
-            "USING COVERING INDEX asset_height (owner=? AND deleted_at=? AND height=?)",
+            "USING COVERING INDEX asset_height (owner=? AND height=?)",
         ),
     ],
 )
@@ -233,6 +233,7 @@ def test_no_search_reads_all_rows(
     monkeypatch.setattr(store_search, "FEW", few)
     done = steps(library, lambda: search.find_assets(library, admin, wanted, {}))
     assert uses in done
+    assert "SEARCH x USING INDEX asset_key (owner=? AND id=?)" in done
     assert "SCAN x" not in done
     assert "SCAN asset\n" not in done
 

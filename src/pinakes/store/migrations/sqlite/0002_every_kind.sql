@@ -137,11 +137,11 @@ DROP INDEX asset_model;
 
 -- What a search sorts and filters by. A walk stops when a page is full. With `deleted_at`, which is NULL in all of them,
 -- SQLite counts what passes without looking at rows.
-CREATE INDEX asset_kind ON asset (owner, deleted_at, kind, type) WHERE deleted_at IS NULL;
-CREATE INDEX asset_name ON asset (owner, deleted_at, name) WHERE deleted_at IS NULL;
-CREATE INDEX asset_size ON asset (owner, deleted_at, size) WHERE deleted_at IS NULL;
-CREATE INDEX asset_width ON asset (owner, deleted_at, width) WHERE deleted_at IS NULL;
-CREATE INDEX asset_height ON asset (owner, deleted_at, height) WHERE deleted_at IS NULL;
+CREATE INDEX asset_kind ON asset (owner, kind, type, deleted_at) WHERE deleted_at IS NULL;
+CREATE INDEX asset_name ON asset (owner, name, number, deleted_at) WHERE deleted_at IS NULL;
+CREATE INDEX asset_size ON asset (owner, size, number, deleted_at) WHERE deleted_at IS NULL;
+CREATE INDEX asset_width ON asset (owner, width, number, deleted_at) WHERE deleted_at IS NULL;
+CREATE INDEX asset_height ON asset (owner, height, number, deleted_at) WHERE deleted_at IS NULL;
 
 -- Look-alikes: 4 rows for each picture, a band being 16 bits of its look and which of the four they are. Looks that
 -- differ in few bits have a band in common, or nearly.

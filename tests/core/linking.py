@@ -1,17 +1,30 @@
 """Models with files and assets with ingredients, made without a file of either kind being read."""
 
+from hashlib import sha256
+
 import msgspec
 from conftest import store_png
+from hypothesis import strategies as st
 from msgspec import UNSET, UnsetType
 
 from pinakes import assets, ids, model_files, worker
 from pinakes.access import Actor
-from pinakes.asset_types import Generation, Ingredient, Role
+from pinakes.asset_types import Asset, Generation, Ingredient, Role
 from pinakes.assets import AssetFilter, NewAsset
 from pinakes.library import Library
 from pinakes.model_files import NewModelFile
 from pinakes.model_hashes import ModelHasher
 from pinakes.model_types import FileRole, ModelFacts, ModelFile
+
+FILES = [b"one file", b"another file"]
+INGREDIENTS = [
+    Ingredient(role, name, hash)
+    for role in ("checkpoint", "lora")
+    for name in ("fox", "wolf")
+    for hash in ("", *(sha256(data).hexdigest()[:10] for data in FILES), "0123456789")
+]
+"""Of these files or of none, with a hash or without."""
+MADE_WITH = st.lists(st.sampled_from(INGREDIENTS), max_size=3, unique_by=lambda one: (one.role, one.name)).map(tuple)
 
 
 def file_model(
@@ -54,8 +67,13 @@ def assets_of(library: Library, actor: Actor, model_id: str) -> list[str]:
     return [*found, *(asset.id for asset in page.items)]
 
 
-def shown(library: Library, actor: Actor, asset_id: str) -> tuple[str | None, dict[str, float]]:
+def models_of(asset: Asset) -> tuple[str | None, list[str]]:
     """The checkpoint and the LoRAs that an asset shows."""
+    return asset.metadata.model_id or None, [concept.model_id for concept in asset.metadata.concepts or []]
+
+
+def shown(library: Library, actor: Actor, asset_id: str) -> tuple[str | None, dict[str, float]]:
+    """The same of a stored asset, with the weights of the LoRAs."""
     metadata = assets.get(library, actor, asset_id).metadata
     return metadata.model_id or None, {concept.model_id: concept.scale for concept in metadata.concepts or []}
 

@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from msgspec import UNSET
 
 from pinakes import assets, collections, ids, mlmodels, projects, tags, upkeep
 from pinakes.access import Actor
-from pinakes.asset_types import Asset, Ingredient, SkippedAsset, Thumbnail
+from pinakes.asset_types import Ingredient, SkippedAsset, Thumbnail
 from pinakes.assets import AssetFilter, NewAsset
 from pinakes.collections import CollectionPatch, NewCollection
 from pinakes.errors import PinakesError
@@ -35,14 +34,6 @@ CHOICE = st.integers(0, 1000)
 CHOICES = st.lists(CHOICE, min_size=1, max_size=6)
 WHICH = st.integers(0, 2)
 TAGS = st.sets(st.sampled_from(["a", "b", "Ä", "c c"]), max_size=3)
-FILES = [b"one file", b"another file"]
-INGREDIENTS = [
-    Ingredient(role, name, hash)
-    for role in ("checkpoint", "lora")
-    for name in ("fox", "wolf")
-    for hash in ("", *(sha256(data).hexdigest()[:10] for data in FILES), "0123456789")
-]
-MADE_WITH = st.lists(st.sampled_from(INGREDIENTS), max_size=3, unique_by=lambda one: (one.role, one.name)).map(tuple)
 NAMES = st.sampled_from(["", "Fox", "WOLF"])
 NEVER = ["asset_never", "flux.1-never", ""]
 
@@ -179,21 +170,25 @@ class LibraryMachine(RuleBasedStateMachine):
             shelf.members[noun].add(id)
             shelf.updated_ms = self.clock.ms
 
-    @rule(which=WHICH, made_with=MADE_WITH, choice=st.none() | CHOICE)
+    @rule(which=WHICH, made_with=linking.MADE_WITH, choice=st.none() | CHOICE)
     def create_asset_of_models(self, which: int, made_with: tuple[Ingredient, ...], choice: int | None) -> None:
         library, actor, project = self.at(which)
         said = None if choice is None else pick(project.live("model"), choice)
-        model_id = said.id if said else None
+        model_id = said and said.id
         id = linking.made_with(library, actor, *made_with, model_id=model_id)
         project.things["asset"][id] = Thing(id, self.clock.ms, self.clock.ms, made_with=made_with, said=model_id)
 
-    @rule(which=WHICH, data=st.sampled_from(FILES), name=NAMES, role=st.sampled_from(["lora", "checkpoint", "unknown"]))
+    @rule(
+        which=WHICH,
+        data=st.sampled_from(linking.FILES),
+        name=NAMES,
+        role=st.sampled_from(["lora", "checkpoint", "unknown"]),
+    )
     def import_model(self, which: int, data: bytes, name: str, role: FileRole) -> None:
         library, actor, project = self.at(which)
         id, file = linking.file_model(library, actor, data, "model.safetensors", role, name or UNSET)
-        known = "" if role == "unknown" else role
-        thing = Thing(id, self.clock.ms, self.clock.ms, name=name, role=known, hash=file.auto_v2)
-        project.things["model"][id] = thing
+        known, now = role.replace("unknown", ""), self.clock.ms
+        project.things["model"][id] = Thing(id, now, now, name=name, role=known, hash=file.auto_v2)
 
     @rule(which=WHICH, choice=CHOICE, name=NAMES.filter(bool))
     def rename_model(self, which: int, choice: int, name: str) -> None:
@@ -339,7 +334,7 @@ class LibraryMachine(RuleBasedStateMachine):
     def listed(self, actor: Actor, noun: Noun, size: int, **filter: Any) -> list[tuple[Any, ...]]:
         if noun == "asset":
             found = walk(lambda token: assets.get_page(self.library, actor, AssetFilter(**filter), size, token))
-            return [(*shared_facts(asset), models_of(asset)) for asset in found]
+            return [(*shared_facts(asset), linking.models_of(asset)) for asset in found]
         rows = walk(lambda token: mlmodels.get_page(self.library, actor, ModelFilter(**filter), size, token))
         return [(*shared_facts(model), cover_of(model)) for model in rows]
 
@@ -375,11 +370,6 @@ def missing(verb: Callable[[], object]) -> list[str] | None:
 
 def cover_of(item: Any) -> str | None:
     return item.thumbnail.asset_id if isinstance(item.thumbnail, Thumbnail) else None
-
-
-def models_of(asset: Asset) -> tuple[str | None, list[str]]:
-    concepts = asset.metadata.concepts or []
-    return asset.metadata.model_id or None, [concept.model_id for concept in concepts]
 
 
 def facts_of(item: collections.Collection) -> tuple[object, ...]:

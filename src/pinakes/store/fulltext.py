@@ -3,7 +3,7 @@
 A word is indexed as a *term*: the owner's number in hex, a letter for where the word stands, and the word. So the
 lists that a search reads hold nothing of other projects, and one can ask for words in names without reading on about
 those in prompts. `asset_text` and `model_text` have one row for each live asset and model under its number, and
-keep none of the text (docs/decisions/0013-search.md).
+keep none of the text (docs/decisions/0016-search.md).
 """
 
 from typing import Any, Final

@@ -171,6 +171,12 @@ CLAIMS: dict[str, tuple[str, Callable[[bytes], bytes], bool]] = {
     "4 billion chunks": ("mp4", lambda data: patched(data, b"stco", 8, b"\xff" * 8), False),
     "65,535 a side": ("mp4", lambda data: patched(data, b"avc1", 28, b"\xff\xff\xff\xff"), True),
     "136 years": ("mp4", lambda data: patched(data, b"mvhd", 16, b"\0\0\0\1\xff\xff\xff\xff"), True),
+    "chunks at 2**62": (
+        "mp4",
+        lambda data: patched(data, b"stco", 0, struct.pack(">4sIIQQ", b"co64", 0, 2, 1 << 62, 1 << 62)),
+        False,
+    ),
+    "a header of 2**55": ("mkv", lambda data: patched(data, b"\x1a\x45\xdf\xa3", 4, b"\x01" + b"\x7f" * 7), False),
     "a segment of 10 GB": ("mkv", lambda data: patched(data, b"\x18\x53\x80\x67", 4, b"\1\0\0\2\x80\0\0\0"), False),
     "a RIFF of 1.8 GB": ("wav", lambda data: patched(data, b"RIFF", 4, b"\xf0\xff\xff\x6f"), False),
     "2 GB of sound": ("wav", lambda data: patched(data, b"data", 4, b"\xff\xff\xff\x7f"), True),

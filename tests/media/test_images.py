@@ -4,6 +4,7 @@ import random
 import struct
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import pyvips
@@ -160,6 +161,18 @@ def test_cut_short_anywhere(media: Media, which: str) -> None:
     assert media.examine(data, "").format == which.partition("-")[0]
     for length in [len(data) * tenth // 10 for tenth in range(1, 10)] + [len(data) - 1]:
         assert refusal(media, data[:length]) == f"image: the {label} is damaged or truncated.", length
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_file_is_seen_as_its_bytes_are(media: Media, tmp_path: Path, format: str) -> None:
+    """What comes in parts is mapped into memory, not read."""
+    path = tmp_path / "picture"
+    for data in (picture(format), *([animation(format)] if format in ("gif", "webp", "tiff") else [])):
+        path.write_bytes(data)
+        assert media.examine_file("file", path, "") == media.examine(data, "")
+        path.write_bytes(data[: len(data) // 2])
+        with pytest.raises(PinakesError, match="is damaged or truncated"):
+            media.examine_file("file", path, "")
 
 
 @pytest.mark.parametrize("format", FORMATS)

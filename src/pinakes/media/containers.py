@@ -103,7 +103,7 @@ _TIFF_MAX_PAGES = 10_000
 
 def _tiff(data: bytes) -> int:
     """Every page's fields, strips and tiles must lie inside the file. Pages are not frames: always 1."""
-    order = "<" if data.startswith(b"II") else ">"
+    order = "<" if data[:2] == b"II" else ">"  # of what is mapped, too: that is no `bytes`
     is_big = data[2 if order == "<" else 3] == 43
     pages, seen = list(struct.unpack_from(order + ("Q" if is_big else "I"), data, 8 if is_big else 4)), set[int]()
     while pages:

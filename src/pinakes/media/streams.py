@@ -8,7 +8,6 @@ is held to a share of the child's clock.
 import io
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, cast
 
 import av
@@ -39,6 +38,7 @@ FORMATS = {
 MAX_STREAMS = 200  # films come with dozens of subtitles and fonts
 MAX_DURATION_S = 10_000_000.0
 DAMAGED = Refused("is damaged or truncated.")
+_FAR = 1 << 43  # bytes; no file system that has files ends before that
 _MAX_BARREN = 100  # packets in a row without a frame: more than any decoder holds back
 
 
@@ -59,7 +59,8 @@ class Opened(msgspec.Struct, frozen=True):
 def examine(type: str, source: Source, limits: Limits, look: Callable[[Opened], Answer]) -> Answer:
     """Open a file, have `look` look into it, and answer for what goes wrong."""
     try:
-        with io.BytesIO(source.data) if source.path is None else Path(source.path).open("rb") as file:
+        with io.BytesIO(source.data) if source.path is None else _File(source.path) as opened:
+            file = cast(BinaryIO, opened)
             if not av_containers.is_whole(FORMATS[type], file):
                 return DAMAGED
             size = file.seek(0, io.SEEK_END)
@@ -70,6 +71,13 @@ def examine(type: str, source: Source, limits: Limits, look: Callable[[Opened], 
         return Refused(f"needs more than {limits.memory_limit_bytes >> 20:,} MiB of memory to decode.")
     except av.FFmpegError:
         return DAMAGED
+
+
+class _File(io.FileIO):
+    """A file that may be read far after its end, where there is nothing: files say so, and the kernel has a limit."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return super().seek(min(offset, _FAR), whence)
 
 
 def _open(format: str, file: BinaryIO) -> InputContainer:

@@ -94,20 +94,22 @@ class Parts:
         return sha256
 
     def _move(self, upload_id: str, part: StoredPart, look: Callable[[bytes], None] | None) -> str:
-        """A single part is the blob: it only gets its name, unless an interrupted try has given it that.
+        """A single part is the blob: it only gets its name, unless another try has given it that, maybe just now.
 
         In any case it becomes young, for the sweep takes what is old and not referred to yet.
         """
         source, target = _key(upload_id, part), blob_key(part.sha256)
-        if self._size(source) is not None:
+        try:
             self._blobs.touch(source)
             with store_errors():
                 self._blobs.store.rename(source, target)
-            self._blobs.sync(target)
-        elif self._size(target) is not None:
+        except PinakesError as error:
+            if error.code != "NOT_FOUND":
+                raise
+            if self._size(target) is None:
+                raise _lost(part) from error
             self._blobs.touch(target)
-        else:
-            raise _lost(part)
+        self._blobs.sync(target)
         if look:
             for chunk in self._read(target, part):
                 look(chunk)

@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from pinakes import upkeep, uploads
 from pinakes.access import Actor
+from pinakes.blobs import Blobs
 from pinakes.config import Config
 from pinakes.errors import PinakesError
 from pinakes.library import Library
@@ -116,6 +117,27 @@ def test_a_part_that_lay_about_is_not_swept_while_it_is_imported(
         return look(media, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Media, "examine_file", swept_first)
+    uploads.settle(library, job)
+    assert uploads.get(library, admin, upload.id).status == "imported"
+
+
+@pytest.mark.parametrize("at", ["touch", "sync"])
+def test_two_workers_that_import_the_same_upload_do_not_fail_each_other(
+    library: Library, admin: Actor, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """A process that stood still for longer than its lease goes on beside the one that took the job up."""
+    upload = begin(library, admin, 4)
+    part = store(library, upload, b"aaaa")
+    uploads.add_part(library, admin.project_id, upload.id, part)
+    job = completed(library, admin, upload)
+    real = getattr(Blobs, at)
+
+    def overtaken(blobs: Blobs, key: str) -> None:
+        monkeypatch.undo()
+        library.parts.join(upload.id, [part])
+        real(blobs, key)
+
+    monkeypatch.setattr(Blobs, at, overtaken)
     uploads.settle(library, job)
     assert uploads.get(library, admin, upload.id).status == "imported"
 

@@ -36,7 +36,7 @@ async def create(call: Call[Any, NewUpload]) -> OneUpload:
 
 @routes.add("GET", "/uploads/{uploadId}", uploads.get, OneUpload, errors=("NOT_FOUND",))
 async def get(call: Call[Any, None]) -> OneUpload:
-    """Get an upload, with fresh links for its parts while it is pending."""
+    """Get an upload, with fresh links for its parts while it is pending, for those who may send them."""
     return OneUpload(call.read(uploads.get, call.params[0]))
 
 

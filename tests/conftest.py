@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pinakes import access, assets, ids, projects
+from pinakes import access, asset_bytes, assets, ids, projects
 from pinakes.access import Actor, ApiKeySecret, NewApiKey
 from pinakes.asset_types import THUMBNAIL_SIZES, Asset, Bytes
 from pinakes.assets import NewAsset
@@ -126,7 +126,7 @@ def new_asset(name: str = "a.png", data: bytes | None = None) -> NewAsset:
 
 def upload(library: Library, actor: Actor, new: NewAsset) -> Asset:
     """Both halves of an upload."""
-    return assets.create(library, actor, new, assets.store_bytes(library, actor, new))
+    return assets.create(library, actor, new, asset_bytes.store(library, actor, new))
 
 
 def store_png(library: Library) -> Bytes:

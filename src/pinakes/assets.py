@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from pinakes import collections, data_urls, errors, ids, ingredients, tags, text
+from pinakes import collections, errors, ids, ingredients, tags, text
 from pinakes.access import Actor, needs, scopes_of
 from pinakes.asset_types import (
     NO_FACTS,
@@ -35,9 +35,7 @@ from pinakes.text import Name, Prose
 
 if TYPE_CHECKING:
     from pinakes.library import Library
-    from pinakes.media import Examined
     from pinakes.store import Tx
-    from pinakes.store.jobs import Job
 
 MOST_DELETED = 100
 MOST_BULK = 200
@@ -81,46 +79,6 @@ class AssetFilter(msgspec.Struct, frozen=True):
     sort_by: Literal["created_at", "updated_at"] = "created_at"
     is_ascending: bool = False
     is_deleted: bool = False
-
-
-@needs("assets.write")
-def store_bytes(library: Library, actor: Actor, new: NewAsset) -> Bytes:  # noqa: ARG001 - `needs` looks at the actor
-    """The slow half of an upload: decode, examine, make thumbnails, store. Needs no transaction and holds none.
-
-    Pictures are looked into at once; what takes longer is left to `settle`. BAD_REQUEST naming `name` or `image` for
-    anything that cannot be an asset. Bytes whose asset is then not created stay behind unreferenced until they are
-    swept.
-    """
-    text.check_name("name", new.name)
-    data, declared = data_urls.decode("image", new.image)
-    if len(data) > library.config.max_upload_bytes:
-        limit = library.config.max_upload_bytes
-        raise PinakesError("PAYLOAD_TOO_LARGE", f"image: {len(data)} bytes; the server accepts {limit}.", field="image")
-    examined = library.media.examine(data, new.name)
-    if declared in _CHECKED_MIME and declared != examined.mime_type:
-        raise errors.bad_request("image", f"the data URL says {declared} but the bytes are {examined.mime_type}")
-    return keep_examined(library, library.blobs.put(data), len(data), examined)
-
-
-def keep_examined(library: Library, sha256: str, size: int, examined: Examined) -> Bytes:
-    """Store the pictures that were made of stored bytes, and say what was learnt of these."""
-    library.blobs.put_pictures(sha256, examined.thumbnails, examined.preview)
-    return Bytes(
-        sha256,
-        size,
-        examined.kind,
-        examined.mime_type,
-        examined.format,
-        examined.width,
-        examined.height,
-        examined.frames,
-        has_thumbnail=bool(examined.thumbnails),
-        has_preview=examined.preview is not None,
-        facts=examined.facts,
-        generation=examined.generation,
-        look=examined.look,
-        is_probed=examined.is_probed,
-    )
 
 
 @needs("assets.write")
@@ -170,48 +128,6 @@ def insert(tx: Tx, owner: int, author_id: str, new: NewAsset, stored: Bytes, now
     if not stored.is_probed:
         tx.jobs.add(owner, "probe", row.id, now)
     return ingredients.link_asset(tx, owner, number, row)
-
-
-def settle(library: Library, job: Job) -> None:
-    """Look into the bytes of a pending asset and end its being pending, with what was found or with what is wrong.
-
-    For the worker. UNAVAILABLE when that cannot be done now, and the job has to be tried again.
-    """
-    with library.store.read() as tx:
-        row = tx.assets.find_pending(job.owner, job.subject)
-    outcome = None if row is None else _look_into(library, row)
-    now = ids.now()
-    with library.store.write() as tx:
-        tx.jobs.finish(job)
-        if row is None or outcome is None:
-            return
-        if isinstance(outcome, str):
-            tx.assets.fail(job.owner, row.number, outcome, now)
-        else:
-            tx.assets.settle(job.owner, row.number, outcome, now)
-            ingredients.link_asset(tx, job.owner, row.number, msgspec.structs.replace(row, bytes=outcome))
-
-
-def give_up(library: Library, job: Job, reason: str) -> None:
-    """End the waiting of an asset that nothing will come of."""
-    with library.store.write() as tx:
-        tx.jobs.finish(job)
-        row = tx.assets.find_pending(job.owner, job.subject)
-        if row is not None:
-            tx.assets.fail(job.owner, row.number, reason, ids.now())
-
-
-def _look_into(library: Library, row: FoundAsset) -> Bytes | str:
-    """What the bytes are, or what is wrong with them."""
-    data = row.bytes
-    try:
-        with library.blobs.local_file(data.sha256) as path:
-            examined = library.media.examine_file("file", path, row.name)
-    except PinakesError as error:
-        if error.code == "UNAVAILABLE":
-            raise
-        return error.message
-    return keep_examined(library, data.sha256, data.size, examined)
 
 
 @needs("assets.read")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pinakes import assets, errors, ids, ingredients, text
+from pinakes import asset_bytes, assets, errors, ids, ingredients, text
 from pinakes.assets import NewAsset
 from pinakes.errors import PinakesError
 from pinakes.model_types import FoundModel, ModelFacts, ModelFile, ModelSettings
@@ -104,7 +104,7 @@ def _keep_picture(library: Library, data: bytes) -> Bytes | None:
         if error.code == "UNAVAILABLE":
             raise
         return None
-    return assets.keep_examined(library, sha256, len(data), examined)
+    return asset_bytes.keep(library, sha256, len(data), examined)
 
 
 def _insert_picture(tx: Tx, owner: int, author_id: str, new: NewModelFile, now: str) -> str | None:

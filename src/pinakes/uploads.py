@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import UNSET
 
-from pinakes import access, assets, collections, errors, fetch, ids, model_files, text
+from pinakes import access, asset_bytes, assets, collections, errors, fetch, ids, model_files, text
 from pinakes.access import Actor, needs
 from pinakes.assets import NewAsset
 from pinakes.errors import PinakesError
@@ -206,7 +206,7 @@ def _prepare(library: Library, row: FoundUpload, parts: list[StoredPart]) -> Cal
     with library.blobs.local_file(sha256) as path:
         examined = library.media.examine_file("file", path, row.file_name)
     _require_kind(row, examined)
-    stored = assets.keep_examined(library, sha256, size, examined)
+    stored = asset_bytes.keep(library, sha256, size, examined)
     return lambda tx, owner: _import_asset(library, tx, owner, row, stored)
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import structlog
 
-from pinakes import assets, ids, ingredients, upkeep, uploads
+from pinakes import asset_bytes, ids, ingredients, upkeep, uploads
 from pinakes.errors import PinakesError
 from pinakes.library import Library
 from pinakes.store.jobs import LEASE_MS, Job, JobKind
@@ -44,7 +44,7 @@ class _Doing(NamedTuple):
 _DOING: dict[JobKind, _Doing] = {
     "fetch": _Doing(uploads.settle, uploads.give_up),
     "link": _Doing(ingredients.settle, ingredients.give_up),
-    "probe": _Doing(assets.settle, assets.give_up),
+    "probe": _Doing(asset_bytes.settle, asset_bytes.give_up),
     "upload": _Doing(uploads.settle, uploads.give_up),
 }
 

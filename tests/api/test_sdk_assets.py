@@ -1,6 +1,7 @@
 """The asset and tag calls, made by the official SDK."""
 
 import base64
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -166,6 +167,8 @@ def shelf(sdk: Sdk) -> dict[str, Any]:
     child = sdk.assets.upload(name="child.png", image=PNG, parent_id=root.id, collection_ids=[collection]).asset
     grandchild = sdk.assets.upload(name="grandchild.png", image=PNG, parent_id=child.id).asset
     text = sdk.assets.upload(name="notes.txt", image=base64.b64encode(b"notes").decode()).asset
+    while sdk.assets.retrieve(text.id).asset.status == "pending":  # looking into it moves its `updatedAt`
+        time.sleep(0.02)
     for asset, tags in ((root, ["moss", "stone"]), (child, ["moss"])):
         sdk.assets.update_tags(asset.id, add=tags)
     made = {"root": root, "child": child, "grandchild": grandchild, "text": text}

@@ -15,7 +15,7 @@ sys.path.append(str(Path(__file__).parents[1] / "media"))  # for `pictures`
 
 from pictures import animation, picture
 
-from pinakes import assets, downloads, mlmodels, upkeep
+from pinakes import asset_bytes, assets, downloads, mlmodels, upkeep
 from pinakes.access import Actor
 from pinakes.asset_types import Generation
 from pinakes.assets import AssetPatch, NewAsset
@@ -163,7 +163,7 @@ def test_a_picture_too_large_to_convert(library: Library, admin: Actor) -> None:
 
 
 def test_an_archive_is_named_after_what_is_known(library: Library, admin: Actor) -> None:
-    stored = assets.store_bytes(library, admin, new_asset())
+    stored = asset_bytes.store(library, admin, new_asset())
     made = Generation(generator="ComfyUI", prompt="A cat is dancing", seed="42")
     ids = [
         assets.create(library, admin, NewAsset("a.png", ""), msgspec.structs.replace(stored, generation=made)).id,
@@ -176,7 +176,7 @@ def test_an_archive_is_named_after_what_is_known(library: Library, admin: Actor)
 
 def test_an_archive_of_what_models_made(library: Library, admin: Actor) -> None:
     model = mlmodels.create(library, admin, NewModel()).id
-    stored = assets.store_bytes(library, admin, new_asset())
+    stored = asset_bytes.store(library, admin, new_asset())
     made = [assets.create(library, admin, NewAsset("a.png", "", model_id=model), stored).id for _ in range(3)]
     alone, found = make_assets(library, admin, 2)
     link_to_model(library, found, model)
@@ -199,7 +199,7 @@ def test_an_archive_needs_things_that_are_there(library: Library, admin: Actor, 
 
 def test_an_archive_holds_a_thousand_and_no_more(library: Library, admin: Actor) -> None:
     model = mlmodels.create(library, admin, NewModel()).id
-    stored = assets.store_bytes(library, admin, new_asset())
+    stored = asset_bytes.store(library, admin, new_asset())
     with library.store.write():
         ids = [assets.create(library, admin, NewAsset("a.png", "", model_id=model), stored).id for _ in range(1_000)]
     assert len(paths(library, admin, archive(library, admin, ids, model_ids=[model]))) == 1_000

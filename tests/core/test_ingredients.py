@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from shelves import run_sql
 
-from pinakes import assets, downloads, ingredients, mlmodels, projects, search, upkeep
+from pinakes import asset_bytes, assets, downloads, ingredients, mlmodels, projects, search, upkeep
 from pinakes.access import Actor
 from pinakes.assets import AssetFilter
 from pinakes.download_types import ArchiveOptions, ArchiveQuery, NewArchive
@@ -205,7 +205,7 @@ def test_an_upload_is_linked_when_it_has_been_looked_into(library: Library, admi
     """A picture at once, what takes longer once the worker has come to it."""
     base, _ = file_model(library, admin, FOX, "fox.safetensors", "checkpoint")
     new = new_asset("a.png", a1111_png("Model: fox"))
-    stored = assets.store_bytes(library, admin, new)
+    stored = asset_bytes.store(library, admin, new)
     asset = assets.create(library, admin, new, stored)
     assert (asset.metadata.generator, asset.metadata.model_id) == ("AUTOMATIC1111", base)
     assert assets.get(library, admin, asset.id) == asset

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from conftest import Clock, make_png, new_asset, upload
 
-from pinakes import assets, upkeep, uploads, worker
+from pinakes import asset_bytes, assets, upkeep, uploads, worker
 from pinakes.access import Actor
 from pinakes.config import Config
 from pinakes.errors import PinakesError
@@ -67,9 +67,9 @@ def test_a_job_whose_worker_was_killed_is_taken_up_again(library: Library, admin
     assert second is not None
     assert (second.number, second.attempts) == (first.number, 2)
     with pytest.raises(PinakesError, match="taken up by another worker"):
-        assets.settle(library, first)
+        asset_bytes.settle(library, first)
     assert assets.get(library, admin, asset.id).status == "pending"
-    assets.settle(library, second)
+    asset_bytes.settle(library, second)
     assert assets.get(library, admin, asset.id).properties.preview == TEXT.decode()
     assert waiting(library) == 0
 
@@ -89,7 +89,7 @@ def test_an_asset_in_the_trash_is_looked_into_all_the_same(library: Library, adm
     assets.delete(library, admin, [pending])
     job = claim(library)
     assert job is not None
-    assets.settle(library, job)
+    asset_bytes.settle(library, job)
     assets.restore(library, admin, [pending])
     assert assets.get(library, admin, pending).status == "success"
 
@@ -98,7 +98,7 @@ def test_a_copy_of_what_is_pending_is_looked_into_itself(library: Library, admin
     twin = assets.copy(library, admin, pending)
     assert (twin.status, waiting(library)) == ("pending", 2)
     while (job := claim(library)) is not None:
-        assets.settle(library, job)
+        asset_bytes.settle(library, job)
     assert {assets.get(library, admin, id).status for id in (pending, twin.id)} == {"success"}
     assert assets.copy(library, admin, pending).properties.char_count == len(TEXT)
 
@@ -125,7 +125,7 @@ def test_what_fails_again_and_again_is_given_up(
         tries.append(job.attempts)
         raise RuntimeError("a bug")
 
-    monkeypatch.setitem(worker._DOING, "probe", worker._Doing(stumble, assets.give_up))
+    monkeypatch.setitem(worker._DOING, "probe", worker._Doing(stumble, asset_bytes.give_up))
     monkeypatch.setattr(worker, "_LONGEST_WAIT_MS", 1)
     with running(library):
         wait_for(lambda: waiting(library) == 0)
@@ -144,9 +144,9 @@ def test_what_cannot_be_done_now_is_not_given_up(
         left -= 1
         if left > 0:
             raise PinakesError("UNAVAILABLE", "the disk is away")
-        assets.settle(library, job)
+        asset_bytes.settle(library, job)
 
-    monkeypatch.setitem(worker._DOING, "probe", worker._Doing(away, assets.give_up))
+    monkeypatch.setitem(worker._DOING, "probe", worker._Doing(away, asset_bytes.give_up))
     monkeypatch.setattr(worker, "_LONGEST_WAIT_MS", 1)
     with running(library):
         wait_for(lambda: waiting(library) == 0)
@@ -183,7 +183,7 @@ def killed(library: Library, monkeypatch: pytest.MonkeyPatch, at: str) -> Iterat
     places = {
         "join": (type(library.parts), "join"),
         "local_file": (type(library.blobs), "local_file"),
-        "examine": (assets, "keep_examined"),
+        "examine": (asset_bytes, "keep"),
         "delete": (type(library.parts), "delete"),
     }
     holder, name = places[at]
@@ -303,7 +303,7 @@ def test_stopping_does_not_wait_for_long_work(library: Library, monkeypatch: pyt
         begun.set()
         ended.wait(30)
 
-    monkeypatch.setitem(worker._DOING, "probe", worker._Doing(take_long, assets.give_up))
+    monkeypatch.setitem(worker._DOING, "probe", worker._Doing(take_long, asset_bytes.give_up))
     monkeypatch.setattr(worker, "_STOP_S", 0.2)
     at_work = Worker(library, first_after_s=3600)
     at_work.start()
@@ -321,7 +321,7 @@ def test_a_stop_is_no_failure_of_the_job(library: Library, pending: str, monkeyp
     def take_long(_library: Library, _job: Job) -> None:
         ended.wait(30)
 
-    monkeypatch.setitem(worker._DOING, "probe", worker._Doing(take_long, assets.give_up))
+    monkeypatch.setitem(worker._DOING, "probe", worker._Doing(take_long, asset_bytes.give_up))
     monkeypatch.setattr(worker, "_STOP_S", 0.2)
     at_work = Worker(library, first_after_s=3600)
     at_work.start()
@@ -342,7 +342,7 @@ def test_what_is_wrong_but_not_away_is_given_up(
     def refuse(_library: Library, _job: Job) -> None:
         raise PinakesError("BAD_REQUEST", "too many tags")
 
-    monkeypatch.setitem(worker._DOING, "probe", worker._Doing(refuse, assets.give_up))
+    monkeypatch.setitem(worker._DOING, "probe", worker._Doing(refuse, asset_bytes.give_up))
     monkeypatch.setattr(worker, "_LONGEST_WAIT_MS", 1)
     with running(library):
         wait_for(lambda: waiting(library) == 0)
@@ -378,7 +378,7 @@ def test_a_lease_that_was_lost_ends_no_thread(library: Library, monkeypatch: pyt
         claims.append(job)
         ended.wait(30)
 
-    monkeypatch.setitem(worker._DOING, "probe", worker._Doing(take_long, assets.give_up))
+    monkeypatch.setitem(worker._DOING, "probe", worker._Doing(take_long, asset_bytes.give_up))
     monkeypatch.setattr(threading, "excepthook", died.append)
     with running(library):
         wait_for(lambda: len(claims) == 1)

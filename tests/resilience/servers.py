@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import httpx
 from conftest import make_png, new_asset
 
-from pinakes import access, assets, projects, upkeep
+from pinakes import access, asset_bytes, assets, projects, upkeep
 from pinakes.access import NewApiKey
 from pinakes.assets import NewAsset
 from pinakes.config import Config
@@ -83,7 +83,7 @@ def make_place(folder: Path, asset_count: int = 0) -> Place:
         actor = access.authenticate(library, key.id, access.hash_secret(key.secret), None)
         if not asset_count:
             return Place(data, project_id, key.id, key.secret, [])
-        stored = assets.store_bytes(library, actor, new_asset(data=make_png(8, 8)))
+        stored = asset_bytes.store(library, actor, new_asset(data=make_png(8, 8)))
         with library.store.write():
             made = [assets.create(library, actor, NewAsset("a.png", ""), stored).id for _ in range(asset_count)]
         return Place(data, project_id, key.id, key.secret, made)

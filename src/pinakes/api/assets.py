@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from pinakes import assets, errors, ids
+from pinakes import asset_bytes, assets, errors, ids
 from pinakes.api.call import Call
 from pinakes.api.http import Empty
 from pinakes.api.routes import ProjectQuery, Routes
@@ -123,7 +123,7 @@ async def get_page(call: Call[AssetsQuery, None]) -> AssetPage:
 )
 async def create(call: Call[Any, NewAsset]) -> OneAsset:
     """Upload a file as base64 or a data URL, and put it into collections."""
-    stored = await call.upload(assets.store_bytes, call.body)
+    stored = await call.upload(asset_bytes.store, call.body)
     new = msgspec.structs.replace(call.body, image="")  # the bytes are stored: let go of them while the write waits
     asset = await call.write(assets.create, new, stored)
     if not stored.is_probed:

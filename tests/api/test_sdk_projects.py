@@ -7,7 +7,14 @@ from collections.abc import Iterator
 import pytest
 import scenario_sdk
 
-from api import test_sdk_assets, test_sdk_collections, test_sdk_models
+from api import (
+    test_downloads,
+    test_sdk_assets,
+    test_sdk_collections,
+    test_sdk_models,
+    test_sdk_search,
+    test_sdk_uploads,
+)
 from api.clients import Key, Sdk, open_http, open_sdk
 from pinakes import projects
 from pinakes.access import Actor
@@ -20,6 +27,8 @@ CALLS = """
     collections.assets.add collections.assets.remove collections.models.add collections.models.remove
     assets.upload assets.list assets.retrieve assets.update assets.update_tags assets.get_bulk assets.duplicate
     assets.delete_multiple assets.restore_multiple
+    assets.download.request assets.download.request_batch assets.download.get_status models.download
+    uploads.create uploads.retrieve uploads.trigger_action search.asset_search search.model_search
     models.create models.list models.retrieve models.update models.update_tags models.get_bulk models.copy models.delete
     models.restore models.description.retrieve models.description.update models.examples.list models.examples.update
     tags.list
@@ -116,10 +125,17 @@ def test_the_description_says_that_a_role_may_be_scopes(url: str) -> None:
 
 def test_no_call_was_forgotten() -> None:
     """The `sdk` fixture sees to it that a test makes the calls it names; here all names together are all calls."""
-    modules = (test_sdk_collections, test_sdk_assets, test_sdk_models)
+    modules = (
+        test_sdk_collections,
+        test_sdk_assets,
+        test_sdk_models,
+        test_sdk_uploads,
+        test_sdk_search,
+        test_downloads,
+    )
     named = {name for module in modules for name in _calls(vars(module))} | set(_calls(globals()))
     assert named == set(CALLS.split())
-    assert len(named) == 42
+    assert len(named) == 9 + 42
 
 
 def _calls(module: dict[str, object]) -> Iterator[str]:

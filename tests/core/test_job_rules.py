@@ -372,7 +372,8 @@ def test_slow_fetches_keep_only_fetches_waiting(
 def test_a_lease_that_was_lost_ends_no_thread(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that stood still, or a clock that was set, and another thread of the same worker takes the job up."""
     claims: list[Job] = []
-    ended, died = threading.Event(), []
+    ended = threading.Event()
+    died: list[threading.ExceptHookArgs] = []
 
     def take_long(_library: Library, job: Job) -> None:
         claims.append(job)

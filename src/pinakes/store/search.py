@@ -19,6 +19,8 @@ FEW = 2_000
 """Candidates that are looked at one by one."""
 MANY = 20_000
 """Candidates that the words of a query are looked for among: to look at each row with the words takes longer."""
+SOLE = 100
+"""Candidates that the full-text index is asked about one by one, a tenth of a millisecond each, and not read for."""
 MOST_COUNTED = 10_000
 """Rows that are counted when nothing is asked of them but words."""
 
@@ -55,10 +57,11 @@ class SearchSql:
         match = _match(noun, owner, wanted.query)
         is_ranked = match is not None and near is None and not wanted.sort
         lists = [] if wanted.filter is None else filters.lists(noun, owner, wanted.filter)
-        needed = [list for list in (match, _numbers(near)) if list is not None]
+        alike = None if near is None else ("SELECT value AS number FROM json_each(?)", (id_list(near),))
+        needed = [list for list in (match, alike) if list is not None]
         least, count = self._least([*needed, *lists], MANY if is_ranked else FEW)
         where = self._conditions(noun, owner, wanted)
-        return _Plan(noun, owner, where, match, near, needed, least, count, is_ranked)
+        return _Plan(noun, owner, where, match, near, alike, least, count, is_ranked)
 
     def _conditions(self, noun: Noun, owner: int, wanted: Wanted) -> list[Sql]:
         """All but being in a list."""
@@ -115,14 +118,14 @@ class SearchSql:
 
 
 class _Plan(NamedTuple):
-    """A search on its way. Every hit is in all lists of `needed`, and in `least`, the shortest, which has `rows`."""
+    """A search on its way. Every hit is in `match`, in `alike`, and in `least`, the shortest list, which has `rows`."""
 
     noun: Noun
     owner: int
     where: list[Sql]
     match: Sql | None
     near: dict[int, int] | None
-    needed: list[Sql]
+    alike: Sql | None
     least: Sql | None
     rows: int
     is_ranked: bool
@@ -134,7 +137,8 @@ class _Plan(NamedTuple):
     @property
     def everything(self) -> list[Sql]:
         """All conditions on a row out of `few`, or on any row when that is None."""
-        return [*self.where, *(_within(list) for list in self.needed if list is not self.few)]
+        alike = [] if self.alike is None or self.alike is self.few else [_within(self.alike)]
+        return [*self.where, *alike, *([] if self.match is self.few else _worded(self.match, self.rows))]
 
     @property
     def is_all_words(self) -> bool:
@@ -174,13 +178,16 @@ def _match(noun: Noun, owner: int, query: Query) -> Sql | None:
     return (_MATCH.format(noun=noun), (fulltext.anywhere(owner, query),)) if query.wanted else None
 
 
-def _numbers(near: dict[int, int] | None) -> Sql | None:
-    return None if near is None else ("SELECT value AS number FROM json_each(?)", (id_list(near),))
-
-
 def _within(list: Sql, number: str = "x.number") -> Sql:
-    """Being in a list, which is read once: asking the full-text index about one row after the other is slow."""
+    """Being in a list, which is read once."""
     return f"+{number} IN (SELECT number FROM ({list[0]}))", list[1]
+
+
+def _worded(match: Sql | None, rows: int) -> list[Sql]:
+    """That a row out of so many has the words, if there are any."""
+    if match is None:
+        return []
+    return [_within(match) if rows > SOLE else (f"EXISTS ({match[0]} AND rowid = x.number)", match[1])]
 
 
 def _all(conditions: list[Sql]) -> Sql:
@@ -188,7 +195,7 @@ def _all(conditions: list[Sql]) -> Sql:
 
 
 def _nearest(plan: _Plan, near: dict[int, int]) -> Sql:
-    passing, params = _all([*plan.where, *([] if plan.match is None else [_within(plan.match)])])
+    passing, params = _all([*plan.where, *_worded(plan.match, len(near))])
     return (
         "SELECT x.id, s.bits FROM (SELECT value ->> 0 AS number, value ->> 1 AS bits FROM json_each(?)) s"
         f" CROSS JOIN {plan.noun} x ON x.number = s.number WHERE {passing} ORDER BY s.bits, x.number DESC",

@@ -13,7 +13,7 @@ def frames(format: str, data: bytes) -> int | None:
     walk: dict[str, Callable[[bytes], int]] = {"png": _png, "gif": _gif, "tiff": _tiff, "avif": _avif, "webp": _webp}
     try:
         return max(walk[format](data), 1) if format in walk else 1
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, OverflowError):  # the last is what an offset of 2**63 is
         return None
 
 

@@ -135,7 +135,9 @@ def test_a_client_that_never_goes_on_does_not_keep_it(place: Place) -> None:
         begun = time.monotonic()
         assert server.stop() == 0
         assert 5 < time.monotonic() - begun < 20
+        assert stuck.recv(65536).startswith(b"HTTP/1.1 503")
     assert is_folded(place)
+    assert "Traceback" not in place.log.read_text()
 
 
 def test_the_port_is_taken(place: Place, tmp_path: Path) -> None:

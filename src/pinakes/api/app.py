@@ -4,6 +4,7 @@ Written against ASGI itself. Starlette's request, response and routing objects c
 (docs/decisions/0004-plain-asgi-core.md); its middleware, and everything else around the hot path, is used as it is.
 """
 
+import asyncio
 import itertools
 import secrets
 import time
@@ -134,6 +135,11 @@ class App:
                 name, status, headers, body = await self._pages.answer(path, method, dict(scope["headers"]))
         except files.InterruptedAnswer:
             raise  # uvicorn logs it and ends the connection, which tells the client that the file is not whole
+        except asyncio.CancelledError:
+            if name == "/files":
+                raise  # the answer may have begun
+            error = PinakesError("UNAVAILABLE", "The server stops, and waits no longer; try again shortly.")
+            status, headers, body = error_answer(error, trace_id)
         except Exception as error:  # noqa: BLE001 - whatever happens, the client gets an answer in the one shape
             status, headers, body = error_answer(self._observer.as_ours(error, trace_id), trace_id)
         headers.append((b"x-trace-id", trace_id.encode()))

@@ -19,8 +19,6 @@ FEW = 2_000
 """Candidates that are looked at one by one."""
 MANY = 20_000
 """Candidates that the words of a query are looked for among: to look at each row with the words takes longer."""
-SOLE = 100
-"""Candidates that the full-text index is asked about one by one, a tenth of a millisecond each, and not read for."""
 MOST_COUNTED = 10_000
 """Rows that are counted when nothing is asked of them but words."""
 
@@ -138,7 +136,7 @@ class _Plan(NamedTuple):
     def everything(self) -> list[Sql]:
         """All conditions on a row out of `few`, or on any row when that is None."""
         alike = [] if self.alike is None or self.alike is self.few else [_within(self.alike)]
-        return [*self.where, *alike, *([] if self.match is self.few else _worded(self.match, self.rows))]
+        return [*self.where, *alike, *([] if self.match is self.few else _worded(self.match, self.few))]
 
     @property
     def is_all_words(self) -> bool:
@@ -183,11 +181,15 @@ def _within(list: Sql, number: str = "x.number") -> Sql:
     return f"+{number} IN (SELECT number FROM ({list[0]}))", list[1]
 
 
-def _worded(match: Sql | None, rows: int) -> list[Sql]:
-    """That a row out of so many has the words, if there are any."""
+def _worded(match: Sql | None, among: Sql | None) -> list[Sql]:
+    """That a row has the words, if there are any; of rows in a list, reading no further than that goes."""
     if match is None:
         return []
-    return [_within(match) if rows > SOLE else (f"EXISTS ({match[0]} AND rowid = x.number)", match[1])]
+    if among is None:
+        return [_within(match)]
+    (sql, values), (list, of) = match, among
+    ends = f"rowid BETWEEN (SELECT min(number) FROM ({list})) AND (SELECT max(number) FROM ({list}))"
+    return [_within((f"{sql} AND {ends} AND +rowid IN ({list})", (*values, *of, *of, *of)))]
 
 
 def _all(conditions: list[Sql]) -> Sql:
@@ -195,7 +197,7 @@ def _all(conditions: list[Sql]) -> Sql:
 
 
 def _nearest(plan: _Plan, near: dict[int, int]) -> Sql:
-    passing, params = _all([*plan.where, *_worded(plan.match, len(near))])
+    passing, params = _all([*plan.where, *_worded(plan.match, plan.alike)])
     return (
         "SELECT x.id, s.bits FROM (SELECT value ->> 0 AS number, value ->> 1 AS bits FROM json_each(?)) s"
         f" CROSS JOIN {plan.noun} x ON x.number = s.number WHERE {passing} ORDER BY s.bits, x.number DESC",

@@ -65,10 +65,11 @@ class Service:
         return httpx.Client(base_url=f"{self.url}/v1", headers={"Authorization": self.authorization}, timeout=60)
 
     @contextmanager
-    def running(self) -> Iterator[None]:
-        """The service as a process on its core; its output goes to `log`."""
+    def running(self, core: str | None = SERVER_CORE) -> Iterator[None]:
+        """The service as a process on a core, or on all of them; its output goes to `log`."""
         self.port = _free_port()
-        command = ["taskset", "-c", SERVER_CORE, *(part.format(port=self.port) for part in self.command)]
+        pinned = [] if core is None else ["taskset", "-c", core]
+        command = [*pinned, *(part.format(port=self.port) for part in self.command)]
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 command, cwd=self.cwd, env=os.environ | self.environment, stdout=log, stderr=subprocess.STDOUT
@@ -91,14 +92,16 @@ class Service:
         sys.exit(f"{self.name} did not start:\n{self.log.read_text()}")
 
 
-def pinakes(folder: Path) -> Service:
-    """A new library with a key."""
+def pinakes(folder: Path, key: dict[str, Any] | None = None) -> Service:
+    """A new library with a key, or the one that has this key."""
     program = str(Path(sys.executable).parent / "pinakes")
     data = str(folder / "data")
-    made = subprocess.run([program, "key", "create", "--data", data, "--json"], capture_output=True, check=True)
+    if key is None:
+        made = subprocess.run([program, "key", "create", "--data", data, "--json"], capture_output=True, check=True)
+        key = json.loads(made.stdout)
     command = [program, "serve", "--data", data, "--port", "{port}"]
     quiet = {"PINAKES_ACCESS_LOG": "false", "PINAKES_LOG_LEVEL": "warning"}
-    return Service("pinakes", command, folder, quiet, key=json.loads(made.stdout))
+    return Service("pinakes", command, folder, quiet, key=key)
 
 
 def bare(folder: Path, like: Service, answers: dict[str, Any]) -> Service:

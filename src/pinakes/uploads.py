@@ -44,11 +44,12 @@ _MODEL_SENDER = _SENDER | {"models.write"}
 
 
 @needs("assets.write")
-def create(library: Library, actor: Actor, new: NewUpload) -> Upload:
-    """Begin an upload. BAD_REQUEST that names the field, PAYLOAD_TOO_LARGE for a file beyond `max_file_bytes`.
+def create(library: Library, actor: Actor, new: NewUpload) -> FoundUpload:
+    """Begin an upload, as it is stored: to `show` it signs thousands of links, and must not keep other writes waiting.
 
-    NOT_FOUND with `details.missing` for unknown collections or an unknown parent. A model needs the scope
-    `models.write` too. A `url` is fetched by the worker, from public addresses only.
+    BAD_REQUEST that names the field, PAYLOAD_TOO_LARGE for a file beyond `max_file_bytes`. NOT_FOUND with
+    `details.missing` for unknown collections or an unknown parent. A model needs the scope `models.write` too. A `url`
+    is fetched by the worker, from public addresses only.
     """
     _check(library, actor, new)
     options = AssetOptions() if new.asset_options is UNSET else new.asset_options
@@ -80,7 +81,7 @@ def create(library: Library, actor: Actor, new: NewUpload) -> Upload:
         tx.uploads.insert(actor.owner, row)
         if row.status == "validating":
             tx.jobs.add(actor.owner, "fetch", row.id, now)
-    return show(library, actor, row, [])
+    return row
 
 
 @needs("assets.read")

@@ -14,7 +14,7 @@ from pinakes.config import Config
 from pinakes.errors import PinakesError
 from pinakes.library import Library
 from pinakes.store.jobs import LEASE_MS, Job
-from pinakes.upload_types import NewUpload, StoredPart, Upload
+from pinakes.upload_types import FoundUpload, NewUpload, StoredPart
 from pinakes.worker import MOST_ATTEMPTS, Worker
 
 TEXT = b"Moss grows on stones."
@@ -30,7 +30,7 @@ def waiting(library: Library) -> int:
         return tx.jobs.waiting()
 
 
-def begin(library: Library, actor: Actor, data: bytes = TEXT, name: str = "a.txt", parts: int = 1) -> Upload:
+def begin(library: Library, actor: Actor, data: bytes = TEXT, name: str = "a.txt", parts: int = 1) -> FoundUpload:
     """An upload whose parts are all there."""
     new = NewUpload(kind="asset", file_name=name, file_size=float(len(data)), parts=float(parts))
     begun = uploads.create(library, actor, new)

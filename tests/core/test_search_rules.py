@@ -193,7 +193,12 @@ def steps(library: Library, use: Callable[[], object]) -> str:
     with library.store.read():
         driver = library.store._local.reader[0]
     ran: list[tuple[str, Any]] = []
-    driver.connection.exec_trace = lambda _, sql, values: ran.append((sql, values)) or True  # type: ignore[func-returns-value]
+
+    def note(_cursor: object, sql: str, values: Any) -> bool:
+        ran.append((sql, values))
+        return True
+
+    driver.connection.exec_trace = note
     use()
     driver.connection.exec_trace = None
     told = []

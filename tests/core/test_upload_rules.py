@@ -16,31 +16,31 @@ from pinakes.errors import PinakesError
 from pinakes.library import Library
 from pinakes.media import Media
 from pinakes.store.jobs import Job
-from pinakes.upload_types import NewUpload, StoredPart, Upload, UploadKind
+from pinakes.upload_types import FoundUpload, NewUpload, StoredPart, UploadKind
 
 
-def begin(library: Library, actor: Actor, size: int, parts: int = 1, kind: UploadKind = "asset") -> Upload:
+def begin(library: Library, actor: Actor, size: int, parts: int = 1, kind: UploadKind = "asset") -> FoundUpload:
     new = NewUpload(kind=kind, file_name="a", file_size=float(size), parts=float(parts))
     return uploads.create(library, actor, new)
 
 
-def store(library: Library, upload: Upload, data: bytes, number: int = 1) -> StoredPart:
+def store(library: Library, upload: FoundUpload, data: bytes, number: int = 1) -> StoredPart:
     writer = library.parts.begin(upload.id, number)
     writer.write(data)
     return writer.finish()
 
 
-def send(library: Library, actor: Actor, upload: Upload, data: bytes, number: int = 1) -> StoredPart | None:
+def send(library: Library, actor: Actor, upload: FoundUpload, data: bytes, number: int = 1) -> StoredPart | None:
     """The part that this one replaces."""
     return uploads.add_part(library, actor.project_id, upload.id, store(library, upload, data, number))
 
 
-def files(library: Library, upload: Upload) -> set[str]:
+def files(library: Library, upload: FoundUpload) -> set[str]:
     """What lies in the folder of an upload."""
     return {path.name for path in Path(library.config.data, "blobs", "uploads", upload.id).glob("*")}
 
 
-def completed(library: Library, actor: Actor, upload: Upload) -> Job:
+def completed(library: Library, actor: Actor, upload: FoundUpload) -> Job:
     """The job of an upload that is complete now."""
     uploads.complete(library, actor, upload.id)
     with library.store.write() as tx:

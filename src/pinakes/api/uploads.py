@@ -29,15 +29,15 @@ class UploadAction(msgspec.Struct, frozen=True):
 @routes.add("POST", "/uploads", uploads.create, OneUpload, body=NewUpload, example=_NEW, errors=("NOT_FOUND",))
 async def create(call: Call[Any, NewUpload]) -> OneUpload:
     """Begin an upload: of a file in parts, which are then PUT to the links in the answer, or of a file at a URL."""
-    upload = await call.write(uploads.create, call.body)
+    row = await call.write(uploads.create, call.body)
     call.library.work.set()
-    return OneUpload(upload)
+    return OneUpload(await call.scan(uploads.show, row, []))
 
 
 @routes.add("GET", "/uploads/{uploadId}", uploads.get, OneUpload, errors=("NOT_FOUND",))
 async def get(call: Call[Any, None]) -> OneUpload:
     """Get an upload, with fresh links for its parts while it is pending, for those who may send them."""
-    return OneUpload(call.read(uploads.get, call.params[0]))
+    return OneUpload(await call.scan(uploads.get, call.params[0]))
 
 
 @routes.add(

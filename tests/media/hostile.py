@@ -6,11 +6,9 @@ import io
 import json
 import re
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import generated
@@ -23,7 +21,7 @@ import test_hostile_weights as weights
 from clips import SOUNDS, VIDEOS, clip
 from pictures import FORMATS, animation, black_png, picture, png, png_chunk
 from shapes import MESHES, document, drawing, mesh, pdf
-from weights_files import KOHYA, LORAS, gguf_file, safetensors
+from weights_files import a_gguf, a_lora
 
 from pinakes.media.kinds import DECODED, PROBERS, TYPES
 
@@ -62,7 +60,7 @@ def _cut_short() -> Iterator[Case]:
     whole |= {f"frames.{format}": _call(animation, format) for format in ("gif", "webp", "tiff")}
     whole |= {f"clip.{ending}": _call(clip, ending) for ending in (*VIDEOS, *SOUNDS) if ending != "aac"}
     whole |= {f"{format}.{format.partition('-')[0]}": _call(mesh, format) for format in MESHES}
-    whole |= {"a.safetensors": _a_lora, "a.gguf": _a_gguf, "a.pdf": _call(document, 20), "a.svg": _a_drawing}
+    whole |= {"a.safetensors": a_lora, "a.gguf": a_gguf, "a.pdf": _call(document, 20), "a.svg": _a_drawing}
     whole |= {"a.json": lambda: json.dumps([{"id": at, "name": f"node {at}"} for at in range(50)]).encode()}
     for name, make in whole.items():
         for tenth in range(1, 10):
@@ -191,16 +189,6 @@ def _exactly(words: str) -> str:
 
 def _changed(change: Callable[[bytes], bytes], ending: str) -> bytes:
     return change(clip(ending))
-
-
-def _a_lora() -> bytes:
-    return safetensors(LORAS["kohya sd 1"][0], KOHYA)
-
-
-@functools.cache
-def _a_gguf() -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        return gguf_file(Path(folder, "a"), "llama", {"token_embd.weight": (8, 64)}, general__name="Tiny")
 
 
 def _a_drawing() -> bytes:

@@ -135,6 +135,28 @@ def tree(*arrays: tuple[np.ndarray, str], **more: Any) -> tuple[dict[str, Any], 
     return {**made, **more}, binary
 
 
+def skinned_glb() -> bytes:
+    """A triangle of which a bone makes one ten times as large, in an animation of 24 frames."""
+    joints, weights = np.zeros((3, 4), np.uint8), np.array([[1, 0, 0, 0]] * 3, np.float32)
+    json_, binary = tree(
+        corners(),
+        indices(),
+        (joints, "VEC4"),
+        (weights, "VEC4"),
+        (np.eye(4, dtype=np.float32).reshape(1, 16), "MAT4"),
+        (np.arange(24, dtype=np.float32), "SCALAR"),
+    )
+    primitive = {"attributes": {"POSITION": 0, "JOINTS_0": 2, "WEIGHTS_0": 3}, "indices": 1}
+    json_ |= {
+        "meshes": [{"primitives": [primitive]}],
+        "nodes": [{"mesh": 0, "skin": 0}, {"scale": [10, 10, 10], "rotation": [0, 0, 0, 1]}],
+        "scenes": [{"nodes": [0, 1]}],
+        "skins": [{"joints": [1], "inverseBindMatrices": 4}],
+        "animations": [{"samplers": [{"input": 5, "output": 0}], "channels": []}],
+    }
+    return glb(json_, binary)
+
+
 def corners(*points: tuple[float, float, float]) -> tuple[np.ndarray, str]:
     return np.array(points or ((0, 0, 0), (1, 0, 0), (0, 1, 0)), np.float32), "VEC3"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import trimesh
 from pictures import open_webp, picture
-from shapes import MESHES, Looker, bracket, corners, export, glb, indices, mesh, painted_glb, ply, tree
+from shapes import MESHES, Looker, bracket, corners, export, glb, indices, mesh, painted_glb, ply, skinned_glb, tree
 
 from pinakes.media import THUMBNAIL_SIZES, Examined
 
@@ -103,24 +103,7 @@ def test_an_obj_with_a_material_file(look: Looker, tmp_path: Path) -> None:
 
 def test_bones_and_animation(look: Looker) -> None:
     """A skinned mesh is drawn where its bones are: here ten times as large as its points say."""
-    joints, weights = np.zeros((3, 4), np.uint8), np.array([[1, 0, 0, 0]] * 3, np.float32)
-    json_, binary = tree(
-        corners(),
-        indices(),
-        (joints, "VEC4"),
-        (weights, "VEC4"),
-        (np.eye(4, dtype=np.float32).reshape(1, 16), "MAT4"),
-        (np.arange(24, dtype=np.float32), "SCALAR"),
-    )
-    primitive = {"attributes": {"POSITION": 0, "JOINTS_0": 2, "WEIGHTS_0": 3}, "indices": 1}
-    json_ |= {
-        "meshes": [{"primitives": [primitive]}],
-        "nodes": [{"mesh": 0, "skin": 0}, {"scale": [10, 10, 10], "rotation": [0, 0, 0, 1]}],
-        "scenes": [{"nodes": [0, 1]}],
-        "skins": [{"joints": [1], "inverseBindMatrices": 4}],
-        "animations": [{"samplers": [{"input": 5, "output": 0}], "channels": []}],
-    }
-    facts = look(glb(json_, binary), "a.glb").facts
+    facts = look(skinned_glb(), "a.glb").facts
     assert (facts.has_skeleton, facts.bone_count, facts.has_animations, facts.animation_frame_count) == (
         True,
         1,

@@ -1,7 +1,9 @@
 """Model files made by the libraries that define their formats, with the names and shapes of real models' tensors."""
 
 import json
+import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -274,3 +276,13 @@ KOHYA = {
     "modelspec.tags": "dog, animal,  dog",
 }
 """What sd-scripts write into a LoRA, and its author into the ModelSpec part."""
+
+
+def a_lora() -> bytes:
+    return safetensors(LORAS["kohya sd 1"][0], KOHYA)
+
+
+@cache
+def a_gguf() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        return gguf_file(Path(folder, "a"), "llama", {"token_embd.weight": (8, 64)}, general__name="Tiny")

@@ -1,6 +1,7 @@
 """What a search refuses, whom it shows what, how it keeps up with changes, and how the engine goes about it."""
 
 import base64
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -187,25 +188,40 @@ def test_an_estimate_is_near_what_there_is(library: Library, admin: Actor, monke
     assert total(filter="width >= 1", sort_by=("name:asc",)) == pytest.approx(96, abs=4)
 
 
-def steps(library: Library, use: Callable[[], object]) -> str:
+def steps(library: Library, use: Callable[[], object], *, is_writing: bool = False) -> str:
     """What the engine does for the statements of `use` that name assets, as they really ran."""
     assert isinstance(library.store, SqliteStore)
     with library.store.read():
-        driver = library.store._local.reader[0]
+        reader = library.store._local.reader[0]
+    connection = (library.store._writer if is_writing else reader).connection
     ran: list[tuple[str, Any]] = []
 
-    def note(_cursor: object, sql: str, values: Any) -> bool:
+    def note(_cursor: Any, sql: str, values: Any) -> bool:
         ran.append((sql, values))
         return True
 
-    driver.connection.exec_trace = note
+    connection.exec_trace = note
     use()
-    driver.connection.exec_trace = None
-    told = []
-    for sql, values in ran:
-        if " asset" in sql:
-            told += [row[3] for row in driver.connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
-    return "\n".join(told)
+    connection.exec_trace = None
+    plans = [connection.execute(f"EXPLAIN QUERY PLAN {sql}", values) for sql, values in ran if " asset" in sql]
+    return "\n".join(str(row[3]) for plan in plans for row in plan)
+
+
+def test_no_change_walks_an_index_of_search(library: Library, admin: Actor) -> None:
+    one = make(library, admin, "red", look=5)
+    changes: list[Callable[[], object]] = [
+        lambda: make(library, admin, "blue", look=6),
+        lambda: assets.update(library, admin, one.id, assets.AssetPatch(name="new")),
+        lambda: assets.update_tags(library, admin, one.id, TagChange(add=["a"])),
+        lambda: assets.copy(library, admin, one.id),
+        lambda: assets.delete(library, admin, [one.id]),
+        lambda: assets.restore(library, admin, [one.id]),
+        lambda: mlmodels.create(library, admin, NewModel(name="m")),
+    ]
+    for change in changes:
+        done = steps(library, change, is_writing=True)
+        assert not re.findall(r"\w+ (?:x|asset) USING .*INDEX asset_(?!key|trash)\w+", done), done
+        assert not re.findall(r"SCAN (?:x|asset|model)$", done, re.MULTILINE), done
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ class AssetSql:
             "UPDATE asset SET name = ?, description = ?, updated_at = ? WHERE owner = ? AND id = ?",
             (row.name, row.description, row.updated_at, owner, row.id),
         )
-        self._change(fulltext.INDEX["asset"], (owner, id_list([row.number])))
+        self._change(fulltext.INDEX["asset"], (id_list([row.number]), owner))
 
     def trash(self, owner: int, ids: list[str], now: str) -> list[int]:
         """Mark live assets among the ids; the numbers of those."""
@@ -152,7 +152,7 @@ class AssetSql:
             (now, owner, id_list(ids)),
         )
         numbers = [row[0] for row in rows]
-        self._change(fulltext.INDEX["asset"], (owner, id_list(numbers)))
+        self._change(fulltext.INDEX["asset"], (id_list(numbers), owner))
         return numbers
 
     def deleted_at(self, owner: int, ids: list[str]) -> dict[str, str | None]:
@@ -162,7 +162,7 @@ class AssetSql:
 
     def _index(self, owner: int, number: int) -> None:
         """Let a search find an asset whose bytes were looked into."""
-        self._change(fulltext.INDEX["asset"], (owner, id_list([number])))
+        self._change(fulltext.INDEX["asset"], (id_list([number]), owner))
         self._change(looks.INDEX, (owner, number))
 
 

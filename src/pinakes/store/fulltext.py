@@ -34,12 +34,11 @@ _TEXTS: dict[MemberNoun, str] = {
 }
 
 INDEX: dict[MemberNoun, str] = {
-    noun: f"INSERT OR REPLACE INTO {noun}_text (rowid, terms)"
-    f" SELECT x.number, terms(x.owner, {texts}) FROM {noun} x"
-    f" WHERE x.owner = ? AND x.number IN {IDS} AND x.deleted_at IS NULL"
+    noun: f"INSERT OR REPLACE INTO {noun}_text (rowid, terms) SELECT x.number, terms(x.owner, {texts})"
+    f" FROM json_each(?) n CROSS JOIN {noun} x ON x.number = n.value WHERE x.owner = ? AND x.deleted_at IS NULL"
     for noun, texts in _TEXTS.items()
 }
-"""Indexes rows that are new, changed or restored; takes owner and numbers. The order of texts is that of `PLACES`."""
+"""Indexes rows that are new, changed or restored; takes numbers and owner. The order of texts is that of `PLACES`."""
 
 FORGET: dict[MemberNoun, str] = {noun: f"DELETE FROM {noun}_text WHERE rowid IN {IDS}" for noun in INDEX}
 """Lets no search find rows that go to the trash or for good; takes numbers."""

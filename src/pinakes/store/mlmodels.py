@@ -90,7 +90,7 @@ class ModelSql:
             ),
         )
         number = int(rows[0][0])
-        self._change(fulltext.INDEX["model"], (owner, id_list([number])))
+        self._change(fulltext.INDEX["model"], (id_list([number]), owner))
         return number
 
     def update(self, owner: int, row: FoundModel, is_cover_set: bool) -> None:
@@ -111,7 +111,7 @@ class ModelSql:
                 row.id,
             ),
         )
-        self._change(fulltext.INDEX["model"], (owner, id_list([row.number])))
+        self._change(fulltext.INDEX["model"], (id_list([row.number]), owner))
 
     def set_examples(self, owner: int, number: int, asset_ids: list[str]) -> None:
         """Replace a model's examples by live assets."""
@@ -137,7 +137,7 @@ class ModelSql:
             "UPDATE model SET deleted_at = NULL, updated_at = ? WHERE owner = ? AND id = ? RETURNING number",
             (now, owner, id),
         )
-        self._change(fulltext.INDEX["model"], (owner, id_list([row[0] for row in rows])))
+        self._change(fulltext.INDEX["model"], (id_list([row[0] for row in rows]), owner))
 
     def deleted_at(self, owner: int, ids: list[str]) -> dict[str, str | None]:
         """Of those ids that are models, live or not: when each was deleted."""

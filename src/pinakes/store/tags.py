@@ -38,7 +38,7 @@ class TagSql:
         )
         added = "SELECT value AS name FROM json_each(?)"
         self._change(_COUNT_IN.format(names=added), (owner, now, now, id_list(names)))
-        self._change(fulltext.INDEX[noun], (owner, id_list([number])))
+        self._change(fulltext.INDEX[noun], (id_list([number]), owner))
 
     def delete(self, owner: int, noun: MemberNoun, number: int, names: list[str], now: str) -> None:
         """Untag a live thing of names it has."""
@@ -56,7 +56,7 @@ class TagSql:
             f"DELETE FROM tag WHERE owner = ? AND item_count = 0 AND name IN {IDS}",
             (owner, id_list(names)),
         )
-        self._change(fulltext.INDEX[noun], (owner, id_list([number])))
+        self._change(fulltext.INDEX[noun], (id_list([number]), owner))
 
     def recount(self, owner: int, noun: MemberNoun, numbers: list[int], sign: int, now: str) -> None:
         """Count things in (`sign` 1) or out (-1) of every tag they have."""

@@ -238,6 +238,15 @@ class _Given(NamedTuple):
     is_text: bool
 
 
+def state_home(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where programs of this user note what they are at.
+
+    Source: the XDG Base Directory Specification, by which a relative path in the variable is to be ignored.
+    """
+    given = Path(environ.get("XDG_STATE_HOME", ""))
+    return given if given.is_absolute() else Path.home() / ".local" / "state"
+
+
 def load(overrides: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Config:
     """The configuration of this process. `overrides` are command options by field name, and `config`, a TOML file;
     None means not given.

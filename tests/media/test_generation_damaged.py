@@ -2,7 +2,6 @@
 
 import json
 import struct
-import time
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -125,9 +124,7 @@ def lying(avif: bytes) -> bytes:
 @pytest.mark.parametrize("which", NOTHING)
 def test_nothing_to_be_had(which: str) -> None:
     format, data = NOTHING[which]
-    picture, begun = data(), time.process_time()
-    assert generation.of_picture(format, picture) is None
-    assert time.process_time() - begun < 2
+    assert generation.of_picture(format, data()) is None
 
 
 def of(**texts: Any) -> Generation | None:
@@ -237,9 +234,7 @@ def wide(nodes: int, inputs: int) -> str:
 def test_graphs_of_absurd_size_end(nodes: int, inputs: int) -> None:
     prompt = wide(nodes, inputs)
     assert len(prompt) <= textchunks.MAX_TEXT
-    begun = time.process_time()
     check(generation.of_texts({"prompt": prompt}))
-    assert time.process_time() - begun < 5
 
 
 @pytest.mark.parametrize(
@@ -247,10 +242,8 @@ def test_graphs_of_absurd_size_end(nodes: int, inputs: int) -> None:
 )
 def test_texts_of_absurd_length_end(unit: str) -> None:
     long = unit * (textchunks.MAX_TEXT // len(unit) // 2)
-    begun = time.process_time()
     check(generation.of_texts({"parameters": f"{long}\nSteps: 1, Seed: 2, Sampler: x, {long}"}))
     check(generation.of_texts({"dream": f'"{long}" -s 5', "description": f"{long} Job ID: {long}", "comment": long}))
-    assert time.process_time() - begun < 5
 
 
 def test_broken_metadata_refuses_no_picture() -> None:

@@ -7,9 +7,10 @@ on its way to one server in one way; there are no secrets in it.
 import hashlib
 import os
 import time
-from pathlib import Path
 
 import msgspec
+
+from pinakes.config import state_home
 
 _OLD_S = 8 * 24 * 3600
 """Servers forget an upload that nothing happened to; ours after a week."""
@@ -26,7 +27,7 @@ class Notes:
     """Safe to use in several processes."""
 
     def __init__(self) -> None:
-        self._folder = _state_home() / "pinakes" / "uploads"
+        self._folder = state_home() / "pinakes" / "uploads"
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for path in self._folder.iterdir():
             if path.stat().st_mtime < time.time() - _OLD_S:
@@ -52,9 +53,3 @@ class Notes:
 def key_of(*facts: object) -> str:
     """The name of a note about something that these facts tell from all else."""
     return hashlib.sha256(msgspec.json.encode(facts)).hexdigest()
-
-
-def _state_home() -> Path:
-    """The XDG Base Directory Specification; a relative path in the variable is to be ignored."""
-    given = Path(os.environ.get("XDG_STATE_HOME", ""))
-    return given if given.is_absolute() else Path.home() / ".local" / "state"

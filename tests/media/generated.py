@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from pinakes.asset_types import Generation
-from pinakes.media.generators import values
+from pinakes.media.probers.generators import values
 
 PROMPT = "a red fox in the snow, (detailed:1.2) <lora:fox_style_v1.5:0.8> <lora:snow:1>\nsecond line: still, prompt"
 NEGATIVE = "blurry, EasyNegative\ntext, watermark"

@@ -15,7 +15,8 @@ import pytest
 from clips import SOUNDS, VIDEOS, clip, sound, video
 
 from pinakes.errors import PinakesError
-from pinakes.media import Examined, Media, pool, streams
+from pinakes.media import Examined, Media, pool
+from pinakes.media.probers import streams
 
 ALL = (*VIDEOS, *SOUNDS)
 DAMAGED = "is damaged or truncated."

@@ -5,7 +5,7 @@ import struct
 import pytest
 from pictures import FORMATS, animation, encode, photo, picture, png, png_chunk
 
-from pinakes.media.containers import frames
+from pinakes.media.probers.containers import frames
 
 
 def box(kind: bytes, *contents: bytes) -> bytes:

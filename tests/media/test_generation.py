@@ -12,7 +12,8 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from pinakes.asset_types import Generation, Ingredient, Role
-from pinakes.media import Media, generation
+from pinakes.media import Media
+from pinakes.media.probers import generation
 
 
 def used(role: Role, name: str, hash: str = "", weight: float | None = None) -> Ingredient:

@@ -13,7 +13,8 @@ from msgspec import UNSET
 from pictures import png_chunk
 
 from pinakes.asset_types import Generation
-from pinakes.media import Media, generation, textchunks
+from pinakes.media import Media
+from pinakes.media.probers import generation, textchunks
 
 MIB = 1 << 20
 A_SEED = "18446744073709551615"

@@ -8,7 +8,7 @@ from generated import check
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pinakes.media import generation
+from pinakes.media.probers import generation
 
 KEYS = ("prompt", "workflow", "invokeai_metadata", "sd-metadata", "comment", "parameters", "usercomment", "description")
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=20)

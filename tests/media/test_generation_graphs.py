@@ -9,7 +9,7 @@ from generated import node
 from msgspec import UNSET
 
 from pinakes.asset_types import Generation
-from pinakes.media import generation
+from pinakes.media.probers import generation
 
 CHECKPOINT, VAE = node("CheckpointLoaderSimple", ckpt_name="m.safetensors"), node("VAEDecode", samples=["s", 0])
 ENCODED = node("CLIPTextEncode", text="a fox", clip=["c", 1])

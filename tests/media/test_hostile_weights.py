@@ -11,7 +11,7 @@ from weights_files import KOHYA, LORAS, gguf_file, raw, safetensors, tensor
 
 from pinakes.errors import PinakesError
 from pinakes.media import Media
-from pinakes.media.safetensors_header import MOST_HEADER
+from pinakes.media.probers.safetensors_header import MOST_HEADER
 
 GOOD = tensor()
 Refusal = Callable[[bytes, str], str]

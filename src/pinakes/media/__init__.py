@@ -1,6 +1,6 @@
 """Uploaded bytes examined: what they are, how large, and their pictures. Uploaded bytes are hostile.
 
-This process looks at first bytes and names only (`kinds`). Probers (`images`, …) decode in child processes (`child`)
+This process looks at first bytes and names only (`kinds`). The `probers` decode in child processes (`child`)
 that a `pool` keeps, so a decoder that crashes, hangs or eats memory costs one answer, and none is ever loaded here.
 """
 

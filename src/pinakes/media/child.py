@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import msgspec
 
-from pinakes.media import convert, images
 from pinakes.media.kinds import PROBERS
+from pinakes.media.probers import convert, images
 from pinakes.media.protocol import READY, Answer, Limits, Request, Source, receive, send
 
 
@@ -34,7 +34,7 @@ def _answer(request: Request, data: bytes, limits: Limits) -> Answer:
     source = Source(request.path, data)
     if request.target is not None:
         return convert.convert(request.type, source, request.target, limits)
-    prober = importlib.import_module(f"pinakes.media.{PROBERS[request.type]}")
+    prober = importlib.import_module(f"pinakes.media.probers.{PROBERS[request.type]}")
     answer: Answer = prober.probe(request.type, source, limits)
     return answer
 

@@ -104,7 +104,7 @@ PROBERS = {
     "svg": "drawings",
     "pdf": "documents",
 }
-"""The module of this package that looks into files of a type, in a child process. Other types are stored unseen."""
+"""The module of `probers` that looks into files of a type, in a child process. Other types are stored unseen."""
 
 UNKNOWN = Type("unknown", "document", "application/octet-stream", (), "unknown")
 

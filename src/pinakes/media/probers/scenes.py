@@ -10,8 +10,8 @@ import pyvips
 
 from pinakes.asset_types import Facts
 from pinakes.media import kinds
-from pinakes.media.gltf import AbsentError, DamagedError, Gltf, Material, Node, Primitive, Tree, at, data_uri
-from pinakes.media.render import Array, Part
+from pinakes.media.probers.gltf import AbsentError, DamagedError, Gltf, Material, Node, Primitive, Tree, at, data_uri
+from pinakes.media.probers.render import Array, Part
 
 _STRIP, _FAN = 5, 6
 _TEXTURE_SIDE = 1024

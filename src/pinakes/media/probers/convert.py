@@ -9,7 +9,7 @@ from typing import Any
 
 import pyvips
 
-from pinakes.media import containers, images
+from pinakes.media.probers import containers, images
 from pinakes.media.protocol import MAX_CONVERTED, Answer, Converted, Limits, Refused, Source
 
 _MOVING = {"gif", "webp"}

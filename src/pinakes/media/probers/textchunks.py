@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
 
-from pinakes.media import avif_items, exif, xmp
-from pinakes.media.text_codes import decoded
+from pinakes.media.probers import avif_items, exif, xmp
+from pinakes.media.probers.text_codes import decoded
 
 MAX_TEXT = 4 << 20
 MAX_TEXTS = 16 << 20

@@ -9,9 +9,9 @@ import pyvips
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 
-from pinakes.media import streams, thumbnails
+from pinakes.media.probers import streams, thumbnails
+from pinakes.media.probers.streams import Opened
 from pinakes.media.protocol import Answer, Decoded, Limits, Refused, Source
-from pinakes.media.streams import Opened
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pinakes.asset_types import Generation, Ingredient, Role
-from pinakes.media.generators import values
-from pinakes.media.generators.values import Json, ingredient
+from pinakes.media.probers.generators import values
+from pinakes.media.probers.generators.values import Json, ingredient
 
 NAME = "SwarmUI"
 _ROLES: dict[str, Role] = {

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from pinakes.media.tensors import Header, Tensor, quoted, refusal
+from pinakes.media.probers.tensors import Header, Tensor, quoted, refusal
 
 MOST_VALUES = 100_000
 MOST_TENSORS = 200_000

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from pinakes.media.generators.values import Json, obj
+from pinakes.media.probers.generators.values import Json, obj
 
 MAX_NODES = 1_000
 MAX_INPUTS = 100

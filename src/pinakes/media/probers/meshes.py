@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 
 from pinakes.asset_types import Facts
-from pinakes.media import gltf, looks, ply, polygons, render, scenes, thumbnails
-from pinakes.media.gltf import AbsentError, DamagedError
+from pinakes.media.probers import gltf, looks, ply, polygons, render, scenes, thumbnails
+from pinakes.media.probers.gltf import AbsentError, DamagedError
 from pinakes.media.protocol import Answer, Decoded, Limits, Refused, Source
 
 _BYTES_A_TRIANGLE = 1_024

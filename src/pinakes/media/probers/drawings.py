@@ -10,7 +10,7 @@ from xml.parsers import expat
 
 import pyvips
 
-from pinakes.media import looks, thumbnails
+from pinakes.media.probers import looks, thumbnails
 from pinakes.media.protocol import Answer, Decoded, Limits, Refused, Source
 
 MOST_BYTES = 16 << 20

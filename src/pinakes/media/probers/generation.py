@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from msgspec import UNSET, structs
 
 from pinakes.asset_types import Generation
-from pinakes.media import textchunks
-from pinakes.media.generators import (
+from pinakes.media.probers import textchunks
+from pinakes.media.probers.generators import (
     a1111,
     comfyui,
     drawthings,
@@ -22,7 +22,7 @@ from pinakes.media.generators import (
     swarmui,
     values,
 )
-from pinakes.media.textchunks import MAX_TEXT, MAX_TEXTS
+from pinakes.media.probers.textchunks import MAX_TEXT, MAX_TEXTS
 
 # Fields that were made for something else, and hold anybody's metadata.
 _ANYWHERE = ("usercomment", "comment", "imagedescription", "description", "model", "make", "documentname", "xpcomment")

@@ -19,7 +19,7 @@ import pypdfium2.raw
 import pyvips
 
 from pinakes.asset_types import Facts
-from pinakes.media import looks, thumbnails
+from pinakes.media.probers import looks, thumbnails
 from pinakes.media.protocol import Answer, Decoded, Limits, Refused, Source, receive, send
 
 _DAMAGED = "is damaged or truncated."

@@ -7,8 +7,8 @@ from typing import Any
 from msgspec import UNSET
 
 from pinakes.asset_types import Generation, Ingredient, Role
-from pinakes.media.generators import values
-from pinakes.media.generators.values import Json, ingredient
+from pinakes.media.probers.generators import values
+from pinakes.media.probers.generators.values import Json, ingredient
 
 NAME = "InvokeAI"
 _NEGATIVE = re.compile(r"(?<!\\)\[([^\[\]]{1,20000})\]")  # of a prompt before version 3

@@ -10,9 +10,9 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from pinakes.asset_types import Facts
-from pinakes.media.gltf import DamagedError
-from pinakes.media.polygons import CUT, Found, fan, light, rows, within
-from pinakes.media.render import Array, Part
+from pinakes.media.probers.gltf import DamagedError
+from pinakes.media.probers.polygons import CUT, Found, fan, light, rows, within
+from pinakes.media.probers.render import Array, Part
 
 _MOST_HEADER_LINES = 1_000
 _MOST_LINE = 1 << 20

@@ -12,8 +12,8 @@ from typing import Annotated, Any, cast, get_args
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from pinakes.media import header_texts as texts
-from pinakes.media.header_texts import Metadata
+from pinakes.media.probers import header_texts as texts
+from pinakes.media.probers.header_texts import Metadata
 from pinakes.model_types import LrScheduler, TrainingParameters
 from pinakes.text import MAX_DESCRIPTION, MAX_NAME
 

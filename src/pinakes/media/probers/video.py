@@ -19,9 +19,9 @@ from av.video.stream import VideoStream
 from msgspec import UNSET
 
 from pinakes.asset_types import Facts
-from pinakes.media import audio, looks, streams, thumbnails
+from pinakes.media.probers import audio, looks, streams, thumbnails
+from pinakes.media.probers.streams import Opened
 from pinakes.media.protocol import Answer, Decoded, Limits, Refused, Source
-from pinakes.media.streams import Opened
 
 MAX_SIDE = 65_535
 MAX_FRAME_RATE = 1000

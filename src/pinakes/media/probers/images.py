@@ -7,7 +7,7 @@ from typing import Any
 
 import pyvips
 
-from pinakes.media import containers, generation, looks, thumbnails
+from pinakes.media.probers import containers, generation, looks, thumbnails
 from pinakes.media.protocol import Answer, Decoded, Limits, Refused, Source
 
 MAX_SIDE = 65_535

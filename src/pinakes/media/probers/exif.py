@@ -4,8 +4,8 @@ import struct
 from collections.abc import Iterator
 from contextlib import suppress
 
-from pinakes.media import xmp
-from pinakes.media.text_codes import decoded, of_user_comment
+from pinakes.media.probers import xmp
+from pinakes.media.probers.text_codes import decoded, of_user_comment
 
 _MAX_TEXT = 4 << 20
 _MAX_FIELDS = 1_000

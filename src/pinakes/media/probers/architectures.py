@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from pinakes.media.tensors import Tensor
+from pinakes.media.probers.tensors import Tensor
 from pinakes.model_types import FileRole
 
 MOST_NAME = 500

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from pinakes.asset_types import Generation, Ingredient
-from pinakes.media.generators import values
-from pinakes.media.generators.values import Json, ingredient
+from pinakes.media.probers.generators import values
+from pinakes.media.probers.generators.values import Json, ingredient
 
 NAME = "Draw Things"
 

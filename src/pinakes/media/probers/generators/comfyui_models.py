@@ -7,9 +7,9 @@ from typing import Any
 from msgspec import UNSET
 
 from pinakes.asset_types import Ingredient, Role
-from pinakes.media.generators import values
-from pinakes.media.generators.graphs import MAX_NODES, Graph, linked, scalar
-from pinakes.media.generators.values import Json, ingredient
+from pinakes.media.probers.generators import values
+from pinakes.media.probers.generators.graphs import MAX_NODES, Graph, linked, scalar
+from pinakes.media.probers.generators.values import Json, ingredient
 
 _ROLES: dict[str, Role] = {
     "ckpt_name": "checkpoint",

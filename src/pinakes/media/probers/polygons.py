@@ -13,8 +13,8 @@ from typing import BinaryIO
 import numpy as np
 
 from pinakes.asset_types import Facts
-from pinakes.media.gltf import DamagedError
-from pinakes.media.render import Array, Part
+from pinakes.media.probers.gltf import DamagedError
+from pinakes.media.probers.render import Array, Part
 
 CUT = "is damaged or truncated."
 _CHUNK = 4 << 20

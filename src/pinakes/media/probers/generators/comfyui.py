@@ -12,9 +12,9 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from pinakes.asset_types import Generation, Ingredient
-from pinakes.media.generators import comfyui_models, values
-from pinakes.media.generators.graphs import Graph, consumed, graph, is_named, linked, scalar, upstream
-from pinakes.media.generators.values import Json
+from pinakes.media.probers.generators import comfyui_models, values
+from pinakes.media.probers.generators.graphs import Graph, consumed, graph, is_named, linked, scalar, upstream
+from pinakes.media.probers.generators.values import Json
 
 NAME = "ComfyUI"
 _MAX_PARTS = 50

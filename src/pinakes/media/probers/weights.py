@@ -14,11 +14,12 @@ from msgspec import UNSET
 
 from pinakes import data_urls
 from pinakes.errors import PinakesError
-from pinakes.media import architectures, families, gguf_header, kinds, safetensors_header, training
-from pinakes.media import header_texts as texts
-from pinakes.media.header_texts import Metadata
+from pinakes.media import kinds
+from pinakes.media.probers import architectures, families, gguf_header, safetensors_header, training
+from pinakes.media.probers import header_texts as texts
+from pinakes.media.probers.header_texts import Metadata
+from pinakes.media.probers.tensors import Header, Tensor
 from pinakes.media.protocol import Answer, Decoded, Limits, Refused, Source
-from pinakes.media.tensors import Header, Tensor
 from pinakes.model_types import FileRole, ModelFacts
 
 MOST_PICTURE = 8 << 20

@@ -12,7 +12,7 @@ from typing import Annotated, Any, BinaryIO
 import msgspec
 from msgspec import Meta
 
-from pinakes.media.tensors import MOST_DIMENSIONS, Header, Tensor, quoted, refusal
+from pinakes.media.probers.tensors import MOST_DIMENSIONS, Header, Tensor, quoted, refusal
 
 MOST_HEADER = 100_000_000
 # In memory, objects and lists cost a hundred times their text. Real headers have some 10,000 tensors at most; brackets

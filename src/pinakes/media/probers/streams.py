@@ -23,8 +23,8 @@ from av.video.frame import VideoFrame
 from msgspec import UNSET
 
 from pinakes.asset_types import Facts, Generation
-from pinakes.media import av_containers
-from pinakes.media.generation import of_texts as generation_of_texts
+from pinakes.media.probers import av_containers
+from pinakes.media.probers.generation import of_texts as generation_of_texts
 from pinakes.media.protocol import Answer, Limits, Refused, Source
 
 FORMATS = {

@@ -13,8 +13,8 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from pinakes.asset_types import Generation, Ingredient, Role
-from pinakes.media.generators import values
-from pinakes.media.generators.values import Json, ingredient
+from pinakes.media.probers.generators import values
+from pinakes.media.probers.generators.values import Json, ingredient
 
 _MAX_SETTINGS = 500
 _MAX_LINE = 256 << 10

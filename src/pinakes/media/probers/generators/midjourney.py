@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from msgspec import UNSET
 
 from pinakes.asset_types import Generation
-from pinakes.media.generators import values
+from pinakes.media.probers.generators import values
 
 NAME = "Midjourney"
 _JOB = re.compile(r"\s*Job ID: [0-9a-f]{8}-[0-9a-f-]{27}")

@@ -7,8 +7,8 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from pinakes.asset_types import Generation, Ingredient
-from pinakes.media.generators import values
-from pinakes.media.generators.values import Json, ingredient
+from pinakes.media.probers.generators import values
+from pinakes.media.probers.generators.values import Json, ingredient
 
 NAME = "NovelAI"
 _SOURCE = re.compile(r"(.{1,200}?)\s+([0-9A-F]{8,64})")

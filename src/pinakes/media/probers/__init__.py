@@ -1,0 +1,1 @@
+"""What looks into files. Imported in child processes only: the decoders never run in the server."""

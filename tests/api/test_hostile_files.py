@@ -93,7 +93,11 @@ class Sender:
 
 def descendants(pid: int) -> Iterator[int]:
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in path.read_text().split():
+        try:
+            found = path.read_text().split()
+        except (FileNotFoundError, ProcessLookupError):  # a thread that ended while we looked
+            found = []
+        for child in found:
             yield int(child)
             yield from descendants(int(child))
 

@@ -189,7 +189,7 @@ def test_hostile_files_end_in_an_answer_and_leave_nothing(server: Server, sender
         outcomes = list(threads.map(sender.in_parts, GOOD * SENDERS))
         before, begun = rss(server.pid), time.monotonic()
         with watched(server.pid) as peaks:
-            wanted = cases()
+            wanted = list(cases())
             outcomes += threads.map(sender.in_parts, wanted)
             small = [case for case in wanted if len(case.make()) < POSTED_BYTES]
             outcomes += threads.map(sender.posted, small[::4])

@@ -22,7 +22,7 @@ def upload(library: Library, admin: Actor, grey: int, collection_ids: list[str] 
     data = make_png(grey=grey)
     sha256 = library.blobs.put(data)
     for size in THUMBNAIL_SIZES:
-        library.blobs.put_thumbnail(sha256, size, b"webp %d" % size)
+        library.blobs.put_pictures(sha256, {size: b"webp %d" % size}, None)
     stored = Bytes(sha256, len(data), "image", "image/png", "png", 2, 2, 1, has_thumbnail=True)
     assets.create(library, admin, NewAsset("a.png", "", collection_ids=collection_ids or []), stored)
     return stored

@@ -135,7 +135,7 @@ def store_png(library: Library) -> Bytes:
     sha256 = library.blobs.put(data)
     for size in THUMBNAIL_SIZES:
         if library.blobs.size(thumbnail_key(sha256, size)) is None:
-            library.blobs.put_thumbnail(sha256, size, WEBP)
+            library.blobs.put_pictures(sha256, {size: WEBP}, None)
     return Bytes(sha256, len(data), "image", "image/png", "png", 2, 2, 1, has_thumbnail=True)
 
 

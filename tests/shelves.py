@@ -28,7 +28,7 @@ def store(library: Library, grey: int = 1) -> Bytes:
     data = make_png(grey=grey)
     sha256 = library.blobs.put(data)
     for size in THUMBNAIL_SIZES:
-        library.blobs.put_thumbnail(sha256, size, b"webp")
+        library.blobs.put_pictures(sha256, {size: b"webp"}, None)
     return Bytes(sha256, len(data), "image", "image/png", "png", 2, 2, 1, has_thumbnail=True)
 
 

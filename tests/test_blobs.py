@@ -86,7 +86,7 @@ def test_delete_takes_the_thumbnails_too(blobs: Blobs) -> None:
     other = blobs.put(b"other")
     for sha256 in (blobs.put(DATA), other):
         for size in (256, 512):
-            blobs.put_thumbnail(sha256, size, b"webp%d" % size)
+            blobs.put_pictures(sha256, {size: b"webp%d" % size}, None)
     assert blobs.read(thumbnail_key(SHA256, 256)) == b"webp256"
     blobs.delete(SHA256)
     assert [blobs.size(key) for key in (blob_key(SHA256), thumbnail_key(SHA256, 256), thumbnail_key(SHA256, 512))] == [
@@ -126,7 +126,7 @@ def test_hostile_sha256(blobs: Blobs, sha256: str) -> None:
     calls: list[Callable[[], object]] = [
         lambda: blob_key(sha256),
         lambda: thumbnail_key(sha256, 256),
-        lambda: blobs.put_thumbnail(sha256, 256, b""),
+        lambda: blobs.put_pictures(sha256, {256: b""}, None),
         lambda: blobs.delete(sha256),
         lambda: blobs.verify(sha256),
     ]
@@ -198,7 +198,7 @@ def test_a_file_cut_short_is_written_anew(local: Blobs, folder: Path, length: in
 def test_files_are_where_they_belong_and_nothing_else_is(local: Blobs, folder: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         sha256s = set(pool.map(local.put, [b"%d" % (number % 20) for number in range(200)]))
-    local.put_thumbnail(min(sha256s), 256, b"webp")
+    local.put_pictures(min(sha256s), {256: b"webp"}, None)
     local.ready()
     assert files(folder) == sorted([*map(blob_key, sha256s), thumbnail_key(min(sha256s), 256)])
 
@@ -254,7 +254,7 @@ def test_what_a_killed_process_left_is_found(local: Blobs, folder: Path) -> None
 
 def test_all_thumbnails(blobs: Blobs) -> None:
     for size in (256, 512):
-        blobs.put_thumbnail(blobs.put(DATA), size, b"webp")
+        blobs.put_pictures(blobs.put(DATA), {size: b"webp"}, None)
     found = {key: (info.sha256, info.size) for key, info in blobs.thumbnails()}
     assert found == {thumbnail_key(SHA256, size): (SHA256, 4) for size in (256, 512)}
     assert not any(blobs.unfinished())

@@ -270,11 +270,11 @@ def test_check_finds_nothing_while_the_library_changes(library: Library, shelf: 
 def test_old_thumbnails_of_nothing_are_found(library: Library, shelf: Shelf) -> None:
     hashes = {days: str(days)[0] * 64 for days in (0.9, 1.1)}
     for days, sha256 in hashes.items():
-        library.blobs.put_thumbnail(sha256, 256, b"webp")
+        library.blobs.put_pictures(sha256, {256: b"webp"}, None)
         age(shelf.folder / thumbnail_key(sha256, 256), days)
     again = library.blobs.put(b"uploaded again, and its asset is on the way")
     for sha256 in (again, shelf.bytes[0].sha256):
-        library.blobs.put_thumbnail(sha256, 256, b"webp")
+        library.blobs.put_pictures(sha256, {256: b"webp"}, None)
         age(shelf.folder / thumbnail_key(sha256, 256), 5)
     found = [(finding.code, finding.subject) for finding in check(library)]
     assert found == [("thumbnail-orphan", thumbnail_key(hashes[1.1], 256))]

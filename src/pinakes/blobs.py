@@ -113,19 +113,18 @@ class Blobs:
             self.write(key, data)
         return sha256
 
-    def put_thumbnail(self, sha256: str, size: int, data: bytes) -> None:
-        """Keep a thumbnail; one that is there already is left as it is, on disk for certain when this returns."""
-        self._keep({thumbnail_key(sha256, size): data})
-
     def put_pictures(self, sha256: str, thumbnails: dict[int, bytes], preview: bytes | None) -> None:
-        """Keep thumbnails by their size, and a preview, as `put_thumbnail` does. They reach the disk together."""
+        """Keep thumbnails by their size, and a preview; one that is there already is left as it is.
+
+        They reach the disk together, and are there for certain when this returns.
+        """
         pictures = {thumbnail_key(sha256, size): data for size, data in thumbnails.items()}
         if preview is not None:
             pictures[preview_key(sha256)] = preview
         self._keep(pictures)
 
     def put_converted(self, sha256: str, format: str, data: bytes) -> None:
-        """Keep a picture in another format, as `put_thumbnail` does."""
+        """Keep a picture in another format, as `put_pictures` does."""
         self._keep({converted_key(sha256, format): data})
 
     def _keep(self, pictures: dict[str, bytes]) -> None:

@@ -41,7 +41,7 @@ def first_library(config: Config) -> None:
     blobs = open_blobs(config.blobs_url)
     sha256 = blobs.put(data)
     for size in THUMBNAIL_SIZES:
-        blobs.put_thumbnail(sha256, size, b"webp")
+        blobs.put_pictures(sha256, {size: b"webp"}, None)
     assert blobs.size(blob_key(sha256)) == len(data)
     schema = resources.files("pinakes.store") / "migrations" / "sqlite" / "0001_initial.sql"
     connection = apsw.Connection(str(config.database_path))

@@ -9,6 +9,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
 
@@ -59,6 +60,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "127.0.0.1"
     port: Annotated[int, Meta(description="Port to listen on; 0 for any free one.", ge=0, le=65535)] = 8420
+    workers: Annotated[
+        int, Meta(description="Server processes on this machine. More than one need PostgreSQL.", ge=1, le=1024)
+    ] = 1
     public_url: Annotated[
         str,
         Meta(
@@ -107,8 +111,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_pixels: Annotated[int, Meta(description="Most pixels an image may have to be decoded.", ge=1)] = 268_000_000
     decode_time_limit_s: Annotated[int, Meta(description="Seconds one file may take to decode.", ge=1)] = 20
     decode_memory_bytes: Annotated[int, Meta(description="Memory a decoding process may take.", ge=1)] = 1_073_741_824
-    decode_processes: Annotated[int, Meta(description="Files decoded at the same time.", ge=1)] = 2
-    rate_limit: Annotated[int, Meta(description="Requests a second each API key may make; 0 for no limit.", ge=0)] = 0
+    decode_processes: Annotated[int, Meta(description="Files that each worker decodes at the same time.", ge=1)] = 2
+    rate_limit: Annotated[
+        int,
+        Meta(description="Requests a second each API key may make, of all processes together; 0 for no limit.", ge=0),
+    ] = 0
     jwt_issuer: Annotated[
         str,
         Meta(
@@ -176,9 +183,30 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return Path(named) if named else Path(self.data, "pinakes.db")
 
     @property
+    def is_embedded(self) -> bool:
+        """Whether the database is SQLite, which has one writer at a time."""
+        return not self.database_url or self.database_url.startswith("sqlite:///")
+
+    @property
     def blobs_url(self) -> str:
         """Where bytes are kept, never empty."""
         return self.blob_url or Path(self.data, "blobs").resolve().as_uri()
+
+    def digests(self) -> dict[str, str]:
+        """A short hash of each setting that is to be the same in all processes of a library, by its name."""
+        values = {name: getattr(self, name) for name in self.__struct_fields__ if name not in OWN}
+        values["blob_url"] = self.blobs_url
+        return {name: sha256(msgspec.json.encode(value)).hexdigest()[:12] for name, value in values.items()}
+
+
+OWN = frozenset(
+    {
+        *("data", "database_url", "host", "port", "workers", "busy_timeout_s"),
+        *("decode_time_limit_s", "decode_memory_bytes", "decode_processes"),
+        *("log_level", "log_format", "access_log", "metrics_public"),
+    }
+)
+"""Settings in which processes of one library may differ."""
 
 
 class Setting(NamedTuple):
@@ -245,6 +273,11 @@ def state_home(environ: Mapping[str, str] = os.environ) -> Path:
     """
     given = Path(environ.get("XDG_STATE_HOME", ""))
     return given if given.is_absolute() else Path.home() / ".local" / "state"
+
+
+def share_metrics(folder: str) -> None:
+    """Have the metrics of this process, and of those it starts, kept in a folder: the library's only way to be told."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
 
 
 def load(overrides: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Config:

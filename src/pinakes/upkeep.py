@@ -34,6 +34,9 @@ ORPHAN_AGE_MS = DAY_MS
 HELD_UNTIL = "blobs_held_until"
 """The setting that a backup renews: until that time no bytes are swept away under it."""
 
+_RATE_AGE_MS = 60_000
+"""What a key used that long ago has come back."""
+
 _BATCH = 10_000
 _BLOBS_A_LOOK = 20
 _ROWS = 500
@@ -224,6 +227,8 @@ def sweep(library: Library, *, rest: Rest | None = None) -> SweepReport:
         for deleted in _sweep_rows(library, noun, pause):
             rows[noun] += deleted
     uploads, downloads = sum(_sweep_uploads(library, pause)), sum(_sweep_downloads(library, pause))
+    with library.store.write() as tx:
+        tx.rates.forget(_RATE_AGE_MS)
     blobs = [*_sweep_blobs(library, pause), *_sweep_unfinished(library, pause)]
     return SweepReport(rows["asset"], rows["model"], rows["collection"], len(blobs), sum(blobs), uploads, downloads)
 

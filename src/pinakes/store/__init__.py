@@ -17,7 +17,9 @@ from pinakes.store.ingredients import IngredientSql
 from pinakes.store.jobs import JobSql
 from pinakes.store.members import MemberSql
 from pinakes.store.mlmodels import ModelSql
+from pinakes.store.processes import ProcessSql
 from pinakes.store.projects import ProjectSql
+from pinakes.store.rates import RateSql
 from pinakes.store.search import SearchSql
 from pinakes.store.tags import TagSql
 from pinakes.store.upkeep import UpkeepSql
@@ -43,6 +45,8 @@ class Tx:
         self.tags = TagSql(driver)
         self.search = SearchSql(driver)
         self.jobs = JobSql(driver)
+        self.processes = ProcessSql(driver)
+        self.rates = RateSql(driver)
         self.uploads = UploadSql(driver)
         self.upkeep = UpkeepSql(driver)
 

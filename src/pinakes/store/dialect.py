@@ -21,6 +21,9 @@ IDS = "(SELECT value FROM json_each(?))"
 PAIRS = "(SELECT key AS name, value FROM json_each(?))"
 """Names with a text each as a subquery; its parameter is made by `pair_list`."""
 
+NOW_MS = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+"""Milliseconds since the epoch by the clock of the database."""
+
 _encode = msgspec.json.Encoder().encode
 _decode_names = msgspec.json.Decoder(list[str]).decode
 

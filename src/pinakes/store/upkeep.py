@@ -92,6 +92,17 @@ class UpkeepSql:
             (name, value),
         )
 
+    def take_turn(self, name: str, now: str, until: str) -> bool:
+        """Whether a turn was due, which it is not again before `until`."""
+        self.setting(name, "")
+        sql = "UPDATE setting SET value = ? WHERE name = ? AND value <= ?"
+        return self._change(sql, (until, name, now)) > 0
+
+    def move_turn(self, name: str, held_until: str, until: str) -> bool:
+        """Have a turn that was taken end at another time. False when another has taken it."""
+        sql = "UPDATE setting SET value = ? WHERE name = ? AND value = ?"
+        return self._change(sql, (until, name, held_until)) > 0
+
     def ready(self) -> None:
         """Ask the engine for a sign of life."""
         self._query("SELECT value FROM setting LIMIT 1")

@@ -36,11 +36,34 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     database_url: Annotated[
         str,
         Meta(
-            description="Database, as `sqlite:///path/to/file.db`. Empty: `pinakes.db` in the data folder.",
-            pattern=r"^(sqlite:///.+)?$",
-            extra={"expected": "sqlite:///path/to/file.db or nothing"},
+            description="Database, as `sqlite:///path/to/file.db` or `postgresql://user:password@host/name`."
+            " Empty: `pinakes.db` in the data folder.",
+            pattern=r"^(sqlite:///.+|postgres(ql)?://.*)?$",
+            extra={"expected": "sqlite:///path/to/file.db, postgresql://user:password@host/name or nothing"},
         ),
     ] = ""
+    database_read_url: Annotated[
+        str,
+        Meta(
+            description="A replica of a PostgreSQL database, which searches and filtered lists are read from as soon as"
+            " it has all that was written before they were asked for. Empty: none.",
+            pattern=r"^(postgres(ql)?://.*)?$",
+            extra={"expected": "postgresql://user:password@host/name or nothing"},
+        ),
+    ] = ""
+    database_connections: Annotated[
+        int, Meta(description="Most connections of a process to a PostgreSQL database.", ge=2, le=1000)
+    ] = 16
+    database_prepare: Annotated[
+        bool,
+        Meta(
+            description="Whether statements are prepared on PostgreSQL. `false` is for PgBouncer before 1.21 in"
+            " transaction mode."
+        ),
+    ] = True
+    statement_timeout_s: Annotated[
+        int, Meta(description="Seconds after which PostgreSQL gives up a statement of a request.", ge=1)
+    ] = 30
     blob_url: Annotated[
         str,
         Meta(
@@ -157,7 +180,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(description="Days for which what was deleted can be restored.", ge=0, le=36_500)
     ] = 30
     busy_timeout_s: Annotated[
-        int, Meta(description="Seconds to wait for a database that another process is writing.", ge=1)
+        int,
+        Meta(
+            description="Seconds to wait for a database that another process is writing, or has no room.",
+            ge=1,
+        ),
     ] = 5
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least severe event that is logged.")
@@ -168,6 +195,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ] = "auto"
     access_log: Annotated[bool, Meta(description="Whether each request is logged.")] = True
     metrics_public: Annotated[bool, Meta(description="Whether `/metrics` answers without a key.")] = True
+
+    @property
+    def is_postgres(self) -> bool:
+        """Whether the database is a PostgreSQL."""
+        return self.database_url.startswith("postgres")
 
     @property
     def database_path(self) -> Path:

@@ -242,7 +242,7 @@ def _sweep_rows(library: Library, noun: TrashNoun, pause: Rest) -> Iterator[int]
         is_more = True
         while is_more:
             begun = time.monotonic()
-            with library.store.write() as tx:
+            with library.store.write(owner) as tx:
                 purge = tx.upkeep.purge(noun, owner, cutoff, _ROWS, _DEPENDENTS)
             yield purge.deleted
             is_more = purge.found > 0 and not _leave(pause, begun)
@@ -270,7 +270,7 @@ def _sweep_downloads(library: Library, pause: Rest) -> Iterator[int]:
     is_more = not pause(0)
     while is_more:
         begun = time.monotonic()
-        with library.store.write() as tx:
+        with library.store.write(beside=True) as tx:
             forgotten = tx.downloads.expire(cutoff, _ROWS)
         yield forgotten
         is_more = forgotten > 0 and not _leave(pause, begun)
@@ -288,10 +288,11 @@ def _sweep_blobs(library: Library, pause: Rest) -> Iterator[int]:
     """The sizes of the blobs it deletes."""
     if pause(0):
         return
+    with library.store.write() as tx:
+        newest = tx.upkeep.newest()  # alone, so that all with smaller numbers are stored, and are gathered
     with library.store.survey() as survey:
         with survey.upkeep.snapshot():
             survey.upkeep.gather()
-            newest = survey.upkeep.newest()
         for orphans in _old_orphans(survey, _until_told(library.blobs.all(), pause)):
             for batch in _batches(orphans, _BLOBS_A_LOOK):
                 begun = time.monotonic()

@@ -139,7 +139,7 @@ class Worker:
     def _put_back(self, job: Job, wait_ms: int, counts: bool) -> None:
         due_at = ids.iso(ids.now_ms() + min(wait_ms, _LONGEST_WAIT_MS))
         try:
-            with self._library.store.write() as tx:
+            with self._library.store.write(beside=True) as tx:
                 tx.jobs.put_back(job, due_at, counts)
         except PinakesError as error:
             _log.warning("job comes back when its lease ends", code=error.code, error=error.message)
@@ -152,7 +152,7 @@ class Worker:
         doing = list(self._doing)
         if doing:
             try:
-                with self._library.store.write() as tx:
+                with self._library.store.write(beside=True) as tx:
                     for job in doing:
                         tx.jobs.renew(job)
             except PinakesError as error:
@@ -180,5 +180,5 @@ def _claim(library: Library, is_fetch: bool) -> Job | None:
     with library.store.read() as tx:
         if not tx.jobs.is_due(is_fetch):
             return None
-    with library.store.write() as tx:
+    with library.store.write(beside=True) as tx:
         return tx.jobs.claim(is_fetch)

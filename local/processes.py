@@ -20,6 +20,9 @@ _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 _FIRST_PORT, _PORTS = 20_000, 12_000
 """Below those that systems give to clients, so that none takes the port of a server that is down for a moment."""
 
+_MEMORY, _ROOM = Path("/dev/shm"), 4 << 30
+"""A folder in memory, and the bytes that have to be free there."""
+
 _END_PROCESS = """
 read -r _
 kill -QUIT "$1" || exit 0
@@ -70,8 +73,8 @@ def watch_process(process_id: int) -> Watch:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder for servers, gone in the end. Its path is short enough for sockets."""
-    folder = Path(tempfile.mkdtemp(prefix="pinakes-"))
+    """A folder for servers, in memory if there is room, and gone in the end. Its path is short enough for sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="pinakes-", dir=_memory()))
     watch = Watch(_REMOVE_FOLDER, str(folder))
     try:
         give(folder)
@@ -79,6 +82,15 @@ def temporary_folder() -> Iterator[Path]:
     finally:
         shutil.rmtree(folder)
         watch.end()
+
+
+def _memory() -> Path | None:
+    """A disk takes up to ten times as long to make and remove the hundreds of files of a database."""
+    if not _MEMORY.is_dir() or not os.access(_MEMORY, os.W_OK):
+        return None
+    memory = os.statvfs(_MEMORY)
+    is_roomy = memory.f_bavail * memory.f_frsize >= _ROOM
+    return None if memory.f_flag & os.ST_NOEXEC or not is_roomy else _MEMORY
 
 
 def server_owner() -> Owner | None:

@@ -16,7 +16,7 @@ from pinakes.blobs import thumbnail_key
 from pinakes.config import Config
 from pinakes.library import Library, open_library
 
-pytest_plugins = ["archives", "issuers", "shelves"]
+pytest_plugins = ["archives", "issuers", "postgres", "shelves"]
 """Modules whose fixtures several files of tests share."""
 
 ENGINES = ["sqlite", "postgres"]

@@ -16,10 +16,10 @@ from pinakes.blobs import thumbnail_key
 from pinakes.config import Config
 from pinakes.library import Library, open_library
 
-pytest_plugins = ["archives", "issuers", "shelves"]
+pytest_plugins = ["archives", "issuers", "postgres", "shelves"]
 """Modules whose fixtures several files of tests share."""
 
-ENGINES = ["sqlite"]
+ENGINES = ["sqlite", "postgres"]
 """Everything below the edges is tested on each of these."""
 
 DAY_MS = 86_400_000
@@ -56,8 +56,13 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
 
 def engine_config(engine: str, folder: Path) -> Config:
     """A configuration that keeps everything in `folder`, on one of `ENGINES`."""
-    assert engine == "sqlite"
-    return Config(data=str(folder / "data"), busy_timeout_s=1)
+    if engine == "sqlite":
+        return Config(data=str(folder / "data"), busy_timeout_s=1)
+    import psycopg, uuid
+    name = "t" + uuid.uuid4().hex
+    with psycopg.connect("postgresql://postgres@127.0.0.1:54320/postgres", autocommit=True) as c:
+        c.execute(f"CREATE DATABASE {name} TEMPLATE pinakes_t STRATEGY FILE_COPY")
+    return Config(data=str(folder / "data"), busy_timeout_s=1, database_url=f"postgresql://postgres@127.0.0.1:54320/{name}")
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def settle(library: Library, job: Job) -> None:
         row = tx.assets.find_pending(job.owner, job.subject)
     outcome = None if row is None else _look_into(library, row)
     now = ids.now()
-    with library.store.write() as tx:
+    with library.store.write(job.owner, beside=True) as tx:
         tx.jobs.finish(job)
         if row is None or outcome is None:
             return
@@ -82,7 +82,7 @@ def settle(library: Library, job: Job) -> None:
 
 def give_up(library: Library, job: Job, reason: str) -> None:
     """End the waiting of an asset that nothing will come of."""
-    with library.store.write() as tx:
+    with library.store.write(job.owner, beside=True) as tx:
         tx.jobs.finish(job)
         row = tx.assets.find_pending(job.owner, job.subject)
         if row is not None:

@@ -90,7 +90,7 @@ def create(library: Library, actor: Actor, new: NewAsset, stored: Bytes) -> Asse
     """
     joined = collections.check_members("collection", new.collection_ids, least=0)
     now = ids.now()
-    with library.store.write() as tx:
+    with library.store.write(actor.owner, beside=True) as tx:
         library.blobs.require(stored.sha256)  # a sweep may have taken them just before; from here on it cannot
         new = msgspec.structs.replace(new, collection_ids=sorted(joined))
         row = insert(tx, actor.owner, actor.key_id, new, stored, now)
@@ -179,7 +179,7 @@ def update(library: Library, actor: Actor, id: str, patch: AssetPatch) -> Asset:
         text.check_name("name", patch.name)
     if patch.description is not UNSET:
         text.check_prose("description", patch.description)
-    with library.store.write() as tx:
+    with library.store.write(actor.owner, beside=True) as tx:
         row = _found(tx, actor.owner, id)
         row = msgspec.structs.replace(
             row,
@@ -194,7 +194,7 @@ def update(library: Library, actor: Actor, id: str, patch: AssetPatch) -> Asset:
 @needs("assets.write")
 def update_tags(library: Library, actor: Actor, id: str, change: TagChange) -> TagReport:
     """Add and delete tags in one transaction; `updated_at` moves when any changed."""
-    with library.store.write() as tx:
+    with library.store.write(actor.owner, beside=True) as tx:
         row = _found(tx, actor.owner, id)
         report = tags.change(tx, actor.owner, "asset", row.number, change)
         if report.added or report.deleted:
@@ -209,7 +209,7 @@ def copy(library: Library, actor: Actor, id: str, target_project_id: str | None 
     It joins no collections. FORBIDDEN for a project that the key may not write to.
     """
     now = ids.now()
-    with library.store.write() as tx:
+    with library.store.write(actor.owner, beside=True) as tx:
         row = _found(tx, actor.owner, id)
         target = actor if target_project_id is None else _writer_of(tx, actor, target_project_id)
         is_here = target.owner == actor.owner
@@ -226,11 +226,12 @@ def copy(library: Library, actor: Actor, id: str, target_project_id: str | None 
             collection_ids=[],
             links=[],
         )
-        number = tx.assets.insert(target.owner, row)
-        if row.status == "pending":
-            tx.jobs.add(target.owner, "probe", row.id, now)
-        tx.tags.add(target.owner, "asset", number, row.tags, now)
-        row = ingredients.link_asset(tx, target.owner, number, row)
+        with library.store.write(target.owner, beside=True):
+            number = tx.assets.insert(target.owner, row)
+            if row.status == "pending":
+                tx.jobs.add(target.owner, "probe", row.id, now)
+            tx.tags.add(target.owner, "asset", number, row.tags, now)
+            row = ingredients.link_asset(tx, target.owner, number, row)
     return show(library, target, row)
 
 
@@ -239,7 +240,7 @@ def delete(library: Library, actor: Actor, wanted: list[str]) -> None:
     """Move up to 100 assets to the trash. Ids that are unknown or there already change nothing: it may be repeated."""
     collections.check_members("asset", wanted, MOST_DELETED)
     now = ids.now()
-    with library.store.write() as tx:
+    with library.store.write(actor.owner) as tx:
         trashed = tx.assets.trash(actor.owner, wanted, now)
         _recount(tx, actor.owner, trashed, -1, now)
 
@@ -249,7 +250,7 @@ def restore(library: Library, actor: Actor, wanted: list[str]) -> RestoreReport:
     """Bring up to 100 assets back with tags and memberships; each that stays away is listed with the reason."""
     unique = collections.check_members("asset", wanted, MOST_DELETED)
     now, cutoff = ids.now(), library.trash_cutoff()
-    with library.store.write() as tx:
+    with library.store.write(actor.owner) as tx:
         deleted_at = tx.assets.deleted_at(actor.owner, unique)
         skipped = [
             SkippedAsset(id, _why_not(deleted_at, id)) for id in unique if not _is_restorable(deleted_at, id, cutoff)

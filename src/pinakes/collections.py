@@ -93,7 +93,7 @@ def create(library: Library, actor: Actor, new: NewCollection) -> Collection:
     text.check_name("name", new.name)
     now = ids.now()
     row = FoundCollection(0, ids.new("col"), new.name, 0, 0, None, now, now)
-    with library.store.write() as tx:
+    with library.store.write(actor.owner, beside=True) as tx:
         tx.collections.insert(actor.owner, row)
     return show(library, actor, row)
 
@@ -136,7 +136,7 @@ def update(
     """
     if patch.name is not msgspec.UNSET:
         text.check_name("name", patch.name)
-    with library.store.write() as tx:
+    with library.store.write(actor.owner, beside=True) as tx:
         row = _found(tx, actor, id)
         name = row.name if patch.name is msgspec.UNSET else patch.name
         thumbnail = row.thumbnail_asset_id if patch.thumbnail is msgspec.UNSET else patch.thumbnail
@@ -158,7 +158,7 @@ def delete(library: Library, actor: Actor, id: str, etag: str | None = None, is_
     NOT_FOUND for one that is unknown or deleted already. `is_repeat` says that the caller lost the answer of an
     earlier try, which a collection in the trash then confirms.
     """
-    with library.store.write() as tx:
+    with library.store.write(actor.owner, beside=True) as tx:
         if is_repeat and tx.collections.is_deleted(actor.owner, id):
             return
         _check_condition(_found(tx, actor, id), etag)
@@ -182,7 +182,7 @@ def add(
     `duplicate_members = "reject"`. PRECONDITION_FAILED as for `update`.
     """
     wanted = check_members(noun, members)
-    with library.store.write() as tx:
+    with library.store.write(actor.owner, beside=True) as tx:
         row, table = _found(tx, actor, id), _members(tx, noun)
         states = table.states(actor.owner, row.number, wanted)
         missing = [member for member in wanted if member not in states or not states[member].is_live]
@@ -215,7 +215,7 @@ def remove(
     unless `is_repeat`, no member under `duplicate_members = "reject"`. PRECONDITION_FAILED as for `update`.
     """
     wanted = check_members(noun, members)
-    with library.store.write() as tx:
+    with library.store.write(actor.owner, beside=True) as tx:
         row, table = _found(tx, actor, id), _members(tx, noun)
         states = table.states(actor.owner, row.number, wanted)
         ending = {id: state for id, state in states.items() if state.is_in}

@@ -37,11 +37,34 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     database_url: Annotated[
         str,
         Meta(
-            description="Database, as `sqlite:///path/to/file.db`. Empty: `pinakes.db` in the data folder.",
-            pattern=r"^(sqlite:///.+)?$",
-            extra={"expected": "sqlite:///path/to/file.db or nothing"},
+            description="Database, as `sqlite:///path/to/file.db` or `postgresql://user:password@host/name`."
+            " Empty: `pinakes.db` in the data folder.",
+            pattern=r"^(sqlite:///.+|postgres(ql)?://.*)?$",
+            extra={"expected": "sqlite:///path/to/file.db, postgresql://user:password@host/name or nothing"},
         ),
     ] = ""
+    database_read_url: Annotated[
+        str,
+        Meta(
+            description="A replica of a PostgreSQL database, which searches and filtered lists are read from as soon as"
+            " it has all that was written before they were asked for. Empty: none.",
+            pattern=r"^(postgres(ql)?://.*)?$",
+            extra={"expected": "postgresql://user:password@host/name or nothing"},
+        ),
+    ] = ""
+    database_connections: Annotated[
+        int, Meta(description="Most connections of a process to a PostgreSQL database.", ge=2, le=1000)
+    ] = 16
+    database_prepare: Annotated[
+        bool,
+        Meta(
+            description="Whether statements are prepared on PostgreSQL. `false` is for PgBouncer before 1.21 in"
+            " transaction mode."
+        ),
+    ] = True
+    statement_timeout_s: Annotated[
+        int, Meta(description="Seconds after which PostgreSQL gives up a statement of a request.", ge=1)
+    ] = 30
     blob_url: Annotated[
         str,
         Meta(
@@ -164,7 +187,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(description="Days for which what was deleted can be restored.", ge=0, le=36_500)
     ] = 30
     busy_timeout_s: Annotated[
-        int, Meta(description="Seconds to wait for a database that another process is writing.", ge=1)
+        int,
+        Meta(
+            description="Seconds to wait for a database that another process is writing, or has no room.",
+            ge=1,
+        ),
     ] = 5
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least severe event that is logged.")
@@ -177,15 +204,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     metrics_public: Annotated[bool, Meta(description="Whether `/metrics` answers without a key.")] = True
 
     @property
+    def is_postgres(self) -> bool:
+        """Whether the database is a PostgreSQL."""
+        return self.database_url.startswith("postgres")
+
+    @property
     def database_path(self) -> Path:
         """The SQLite file. Three slashes in the URL precede a relative path, four an absolute one, as is the custom."""
         named = self.database_url.removeprefix("sqlite:///")
         return Path(named) if named else Path(self.data, "pinakes.db")
-
-    @property
-    def is_embedded(self) -> bool:
-        """Whether the database is SQLite, which has one writer at a time."""
-        return not self.database_url or self.database_url.startswith("sqlite:///")
 
     @property
     def blobs_url(self) -> str:
@@ -201,7 +228,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 OWN = frozenset(
     {
-        *("data", "database_url", "host", "port", "workers", "busy_timeout_s"),
+        *("data", "database_url", "database_read_url", "database_connections", "database_prepare"),
+        *("statement_timeout_s", "busy_timeout_s", "host", "port", "workers"),
         *("decode_time_limit_s", "decode_memory_bytes", "decode_processes"),
         *("log_level", "log_format", "access_log", "metrics_public"),
     }

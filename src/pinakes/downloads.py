@@ -93,7 +93,7 @@ def create(library: Library, actor: Actor, archive: Archive) -> DownloadJob:
 @needs("models.read")
 def of_model(library: Library, actor: Actor, id: str, new: NewModelDownload) -> DownloadJob:
     """Ask for a model's file. NOT_FOUND when the model is unknown or has none, BAD_REQUEST for an epoch it has not."""
-    with library.store.write() as tx:
+    with library.store.write(actor.owner, beside=True) as tx:
         row = tx.models.find(actor.owner, id)
         if row is None:
             raise errors.not_found("model", id)
@@ -202,6 +202,6 @@ def _model_file(tx: Tx, project_id: str, id: str) -> Stored:
 
 def _keep(library: Library, actor: Actor, wanted: Archive | ModelFile) -> DownloadJob:
     id = ids.new("job")
-    with library.store.write() as tx:
+    with library.store.write(actor.owner, beside=True) as tx:
         tx.downloads.insert(actor.owner, id, wanted, ids.now())
     return DownloadJob(id)

@@ -137,7 +137,7 @@ def settle(library: Library, job: Job) -> None:
     before: int | None = None
     while True:
         begun = time.monotonic()
-        with library.store.write() as tx:
+        with library.store.write(job.owner) as tx:
             number = tx.ingredients.number_of(job.owner, job.subject)
             before = None if number is None else tx.ingredients.link_model(job.owner, number, before)
             if before is None:
@@ -148,7 +148,7 @@ def settle(library: Library, job: Job) -> None:
 
 def give_up(library: Library, job: Job, _reason: str) -> None:
     """Leave a model with the links it has."""
-    with library.store.write() as tx:
+    with library.store.write(job.owner, beside=True) as tx:
         tx.jobs.finish(job)
 
 

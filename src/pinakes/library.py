@@ -2,7 +2,10 @@
 
 import secrets
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,7 +19,6 @@ from pinakes.media import Media
 from pinakes.page import Tokens
 from pinakes.parts import Parts
 from pinakes.store import Store
-from pinakes.store.sqlite import SqliteStore, create_or_upgrade, is_created
 
 _DAY_MS = 86_400_000
 
@@ -57,14 +59,7 @@ def open_library(config: Config, *, create: bool = True) -> Library:
 
     UNAVAILABLE when there is none and `create` is false, when it was written by another version, or cannot be opened.
     """
-    path = config.database_path
-    if not create:
-        _require_created(path)
-    elif not is_created(path):
-        _make_folder(Path(config.data))
-        _make_folder(path.parent)
-        create_or_upgrade(path)
-    store = SqliteStore(path, config.busy_timeout_s)
+    store = open_store(config, create=create)
     media = Media(
         max_pixels=config.max_pixels,
         time_limit_s=config.decode_time_limit_s,
@@ -78,15 +73,60 @@ def open_library(config: Config, *, create: bool = True) -> Library:
     return Library(config, store, blobs, Parts(blobs), media, links, Tokens(secret), verifier, threading.Event())
 
 
+def open_store(config: Config, *, create: bool = False) -> Store:
+    """Open the database alone."""
+    engine = _engine(config)
+    if not create:
+        _require_created(config)
+    elif not engine.is_created():
+        _make_folder(Path(config.data))
+        engine.create_or_upgrade()
+    return engine.open()
+
+
 def upgrade(config: Config) -> list[str]:
     """Bring a library's database to the newest schema; which migrations ran. UNAVAILABLE when there is none."""
-    _require_created(config.database_path)
-    return create_or_upgrade(config.database_path)
+    _require_created(config)
+    return _engine(config).create_or_upgrade()
 
 
-def _require_created(path: Path) -> None:
-    if not is_created(path):
-        raise PinakesError("UNAVAILABLE", f"There is no library in {path.parent}; `pinakes serve` makes one.")
+class _Engine(NamedTuple):
+    """What can be done with the database that a configuration names."""
+
+    name: str
+    is_created: Callable[[], bool]
+    create_or_upgrade: Callable[[], list[str]]
+    open: Callable[[], Store]
+
+
+def _engine(config: Config) -> _Engine:
+    """A driver is loaded when it is needed: PostgreSQL's takes longer than all of a small command on SQLite."""
+    if config.is_postgres:
+        from pinakes.store import postgres
+
+        url = config.database_url
+        return _Engine(
+            "the database",
+            partial(postgres.is_created, url),
+            partial(postgres.create_or_upgrade, url),
+            lambda: postgres.open_store(config),
+        )
+    from pinakes.store import sqlite
+
+    path = config.database_path
+
+    def create() -> list[str]:
+        _make_folder(path.parent)
+        return sqlite.create_or_upgrade(path)
+
+    open = partial(sqlite.SqliteStore, path, config.busy_timeout_s)
+    return _Engine(str(path.parent), partial(sqlite.is_created, path), create, open)
+
+
+def _require_created(config: Config) -> None:
+    engine = _engine(config)
+    if not engine.is_created():
+        raise PinakesError("UNAVAILABLE", f"There is no library in {engine.name}; `pinakes serve` makes one.")
 
 
 def _make_folder(path: Path) -> None:

@@ -110,7 +110,7 @@ def create(library: Library, actor: Actor, new: NewModel, is_repeat: bool = Fals
         updated_at=now,
         collection_ids=sorted(joined),
     )
-    with library.store.write() as tx:
+    with library.store.write(actor.owner) as tx:
         made = tx.models.find(actor.owner, id) if is_repeat else None
         if made is not None and made.author_id == actor.key_id:
             return show(library, actor, made)
@@ -162,7 +162,7 @@ def get_page(
 def update(library: Library, actor: Actor, id: str, patch: ModelPatch) -> MLModel:
     """Change what the patch names. The type may change only while the status is `new` (as in the hosted service)."""
     _check_names(patch.name, patch.short_description)
-    with library.store.write() as tx:
+    with library.store.write(actor.owner) as tx:
         row = _found(tx, actor, id)
         if patch.type not in (UNSET, row.type) and row.status != "new":
             raise errors.bad_request("type", f"the type of a model that is {row.status} cannot change")
@@ -187,7 +187,7 @@ def update(library: Library, actor: Actor, id: str, patch: ModelPatch) -> MLMode
 @needs("models.write")
 def update_tags(library: Library, actor: Actor, id: str, change: TagChange) -> TagReport:
     """Add and delete tags in one transaction; `updated_at` moves when any changed."""
-    with library.store.write() as tx:
+    with library.store.write(actor.owner, beside=True) as tx:
         row = _found(tx, actor, id)
         report = tags.change(tx, actor.owner, "model", row.number, change)
         if report.added or report.deleted:
@@ -199,7 +199,7 @@ def update_tags(library: Library, actor: Actor, id: str, change: TagChange) -> T
 def copy(library: Library, actor: Actor, id: str, is_trained: bool = False, has_examples: bool = True) -> MLModel:
     """A new model with everything of another but its collections; `is_trained` gives it the status `trained`."""
     now = ids.now()
-    with library.store.write() as tx:
+    with library.store.write(actor.owner) as tx:
         row = _found(tx, actor, id)
         row = msgspec.structs.replace(
             row,
@@ -223,7 +223,7 @@ def copy(library: Library, actor: Actor, id: str, is_trained: bool = False, has_
 def delete(library: Library, actor: Actor, id: str, is_repeat: bool = False) -> None:
     """Move a model to the trash. NOT_FOUND when unknown or there, unless `is_repeat` (see `collections.delete`)."""
     now = ids.now()
-    with library.store.write() as tx:
+    with library.store.write(actor.owner) as tx:
         deleted_at = tx.models.deleted_at(actor.owner, [id])
         if is_repeat and deleted_at.get(id):
             return
@@ -239,7 +239,7 @@ def restore(library: Library, actor: Actor, id: str, is_repeat: bool = False) ->
     With `is_repeat` (see `collections.delete`) one that is not deleted is taken as restored by the earlier try.
     """
     now = ids.now()
-    with library.store.write() as tx:
+    with library.store.write(actor.owner) as tx:
         found = tx.models.deleted_at(actor.owner, [id])
         if id not in found:
             raise errors.not_found("model", id)
@@ -269,7 +269,7 @@ def get_description(library: Library, actor: Actor, id: str) -> Description:
 def update_description(library: Library, actor: Actor, id: str, value: str) -> None:
     """Replace the markdown. `describe` tells what it mentions: that is slow, and must not keep other writes waiting."""
     text.check_prose("description", value)
-    with library.store.write() as tx:
+    with library.store.write(actor.owner, beside=True) as tx:
         _touch(tx, actor, msgspec.structs.replace(_found(tx, actor, id), description=value))
 
 
@@ -305,7 +305,7 @@ def update_examples(library: Library, actor: Actor, id: str, asset_ids: list[str
     if len(asset_ids) > MOST_EXAMPLES:
         raise errors.bad_request("assetIds", f"expected at most {MOST_EXAMPLES} ids, got {len(asset_ids)}")
     wanted = list(dict.fromkeys(asset_ids))
-    with library.store.write() as tx:
+    with library.store.write(actor.owner, beside=True) as tx:
         row = _found(tx, actor, id)
         collections.require_live(tx, actor.owner, "asset", wanted, "assetIds")
         tx.models.set_examples(actor.owner, row.number, wanted)

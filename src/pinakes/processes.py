@@ -36,7 +36,7 @@ def this(library: Library) -> Process:
 def note(library: Library, process: Process) -> dict[str, list[str]]:
     """Say that a process is there; in which settings each other one, by name, differs from it."""
     now = ids.now_ms()
-    with library.store.write() as tx:
+    with library.store.transaction() as tx:
         tx.processes.forget(ids.iso(now - _FORGET_MS))
         tx.processes.note(process, ids.iso(now))
     with library.store.read() as tx:
@@ -47,7 +47,7 @@ def note(library: Library, process: Process) -> dict[str, list[str]]:
 
 def end(library: Library, process: Process) -> None:
     """Say that it is there no more."""
-    with library.store.write() as tx:
+    with library.store.transaction() as tx:
         tx.processes.delete(process.id)
 
 

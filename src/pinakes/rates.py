@@ -14,5 +14,5 @@ def exchange(library: Library, per_second: int, used: Mapping[str, int]) -> dict
 
     What is spent comes back with `per_second`. UNAVAILABLE when the database does not answer; nothing is counted then.
     """
-    with library.store.write() as tx:
+    with library.store.transaction() as tx:
         return tx.rates.exchange(per_second, used)

@@ -227,7 +227,7 @@ def sweep(library: Library, *, rest: Rest | None = None) -> SweepReport:
         for deleted in _sweep_rows(library, noun, pause):
             rows[noun] += deleted
     uploads, downloads = sum(_sweep_uploads(library, pause)), sum(_sweep_downloads(library, pause))
-    with library.store.write() as tx:
+    with library.store.transaction() as tx:
         tx.rates.forget(_RATE_AGE_MS)
     blobs = [*_sweep_blobs(library, pause), *_sweep_unfinished(library, pause)]
     return SweepReport(rows["asset"], rows["model"], rows["collection"], len(blobs), sum(blobs), uploads, downloads)
@@ -247,7 +247,7 @@ def _sweep_rows(library: Library, noun: TrashNoun, pause: Rest) -> Iterator[int]
         is_more = True
         while is_more:
             begun = time.monotonic()
-            with library.store.write() as tx:
+            with library.store.write(owner) as tx:
                 purge = tx.upkeep.purge(noun, owner, cutoff, _ROWS, _DEPENDENTS)
             yield purge.deleted
             is_more = purge.found > 0 and not _leave(pause, begun)
@@ -275,7 +275,7 @@ def _sweep_downloads(library: Library, pause: Rest) -> Iterator[int]:
     is_more = not pause(0)
     while is_more:
         begun = time.monotonic()
-        with library.store.write() as tx:
+        with library.store.write(beside=True) as tx:
             forgotten = tx.downloads.expire(cutoff, _ROWS)
         yield forgotten
         is_more = forgotten > 0 and not _leave(pause, begun)
@@ -293,10 +293,11 @@ def _sweep_blobs(library: Library, pause: Rest) -> Iterator[int]:
     """The sizes of the blobs it deletes."""
     if pause(0):
         return
+    with library.store.write() as tx:
+        newest = tx.upkeep.newest()  # alone, so that all with smaller numbers are stored, and are gathered
     with library.store.survey() as survey:
         with survey.upkeep.snapshot():
             survey.upkeep.gather()
-            newest = survey.upkeep.newest()
         for orphans in _old_orphans(survey, _until_told(library.blobs.all(), pause)):
             for batch in _batches(orphans, _BLOBS_A_LOOK):
                 begun = time.monotonic()

@@ -72,7 +72,7 @@ def create(library: Library, actor: Actor, new: NewUpload) -> FoundUpload:
         created_at=now,
         updated_at=now,
     )
-    with library.store.write() as tx:
+    with library.store.write(actor.owner, beside=True) as tx:
         known = tx.collections.find_many(actor.owner, sorted(joined))
         if missing := [id for id in sorted(joined) if id not in known]:
             raise collections.missing_error("collection", missing, "assetOptions.collectionIds")
@@ -98,7 +98,7 @@ def complete(library: Library, actor: Actor, id: str) -> Upload:
 
     It may be repeated: an upload that is further on is answered as it is. A model needs the scope `models.write` too.
     """
-    with library.store.write() as tx:
+    with library.store.write(actor.owner, beside=True) as tx:
         row = _found(tx, actor.owner, id)
         for scope in _sender(row):
             access.require(actor, scope)
@@ -129,7 +129,7 @@ def add_part(library: Library, project_id: str, id: str, part: StoredPart) -> St
     BAD_REQUEST when all parts together would be more than the file, or the upload takes no more; UNAVAILABLE when its
     bytes were dropped just before. It is to be dropped itself then.
     """
-    with library.store.write() as tx:
+    with library.store.write(beside=True) as tx:
         owner, row = _pending(tx, project_id, id)
         if not library.parts.has(id, part):
             raise PinakesError("UNAVAILABLE", f"Part {part.number} was replaced while it came; send it again.")
@@ -148,7 +148,7 @@ def drop_part(library: Library, project_id: str, id: str, part: StoredPart) -> N
 
     In a transaction of its own, so that what was noted is stored for certain.
     """
-    with library.store.write() as tx:
+    with library.store.write(beside=True) as tx:
         owner = tx.uploads.owner_of(project_id)
         row = None if owner is None else tx.uploads.find(owner, id)
         if owner is None or row is None or tx.uploads.part(owner, row.number, part.number) != part:
@@ -172,7 +172,7 @@ def settle(library: Library, job: Job) -> None:
             raise
         give_up(library, job, error.message)
         return
-    with library.store.write() as tx:
+    with library.store.write(job.owner, beside=row.kind != "model") as tx:
         tx.jobs.finish(job)
         finish(tx, job.owner)
         tx.uploads.forget_parts(job.owner, row.number)
@@ -181,7 +181,7 @@ def settle(library: Library, job: Job) -> None:
 
 def give_up(library: Library, job: Job, reason: str) -> None:
     """End an upload that nothing will come of, and let go of its parts."""
-    with library.store.write() as tx:
+    with library.store.write(job.owner, beside=True) as tx:
         tx.jobs.finish(job)
         row = tx.uploads.find(job.owner, job.subject)
         if row is not None:

@@ -68,7 +68,7 @@ class Worker:
             self._renew_leases,
             *[partial(self._do_jobs, False)] * jobs,
             *[partial(self._do_jobs, True)] * _FETCHES,
-            *[self._note_often] * (not library.config.is_embedded),
+            *[self._note_often] * (not library.store.is_embedded),
         ]
         self._threads = [
             threading.Thread(target=target, name=f"worker-{number}", daemon=True)
@@ -143,7 +143,7 @@ class Worker:
 
     def _put_back(self, job: Job, wait_ms: int, counts: bool) -> None:
         due_at = ids.iso(ids.now_ms() + min(wait_ms, _LONGEST_WAIT_MS))
-        with _warning("job comes back when its lease ends"), self._library.store.write() as tx:
+        with _warning("job comes back when its lease ends"), self._library.store.write(beside=True) as tx:
             tx.jobs.put_back(job, due_at, counts)
 
     def _renew_leases(self) -> None:
@@ -155,7 +155,7 @@ class Worker:
             self._turn.renew()
             doing = list(self._doing)
             if doing:
-                with self._library.store.write() as tx:
+                with self._library.store.write(beside=True) as tx:
                     for job in doing:
                         tx.jobs.renew(job)
 
@@ -216,5 +216,5 @@ def _claim(library: Library, is_fetch: bool) -> Job | None:
     with library.store.read() as tx:
         if not tx.jobs.is_due(is_fetch):
             return None
-    with library.store.write() as tx:
+    with library.store.write(beside=True) as tx:
         return tx.jobs.claim(is_fetch)

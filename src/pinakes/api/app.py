@@ -137,7 +137,9 @@ class App:
                 self._observer.saw(method, name, status, started, trace_id)
                 return
             else:
-                name, status, headers, body = await self._pages.answer(path, method, dict(scope["headers"]))
+                name, status, headers, body = await self._pages.answer(
+                    path, method, dict(scope["headers"]), self._threads
+                )
         except files.InterruptedAnswer:
             raise  # uvicorn logs it and ends the connection, which tells the client that the file is not whole
         except asyncio.CancelledError:
@@ -188,8 +190,7 @@ class App:
         if route.decoder is not None:
             call.body = await self._body(route, route.decoder, receive, call.headers)
             if route.scope.endswith(".read"):  # a change is confirmed on the writer, when its turn has come
-                with self._library.store.read() as tx:
-                    access.confirm(tx, call.actor)  # a body may take long to arrive
+                await self._threads.look(partial(_confirm, self._library, call.actor))  # a body may take long to arrive
         return await route.handler(call)
 
     def _most_bytes(self, headers: dict[bytes, bytes]) -> int:
@@ -202,7 +203,7 @@ class App:
         project_id = project_of(scope["query_string"])
         host = headers.get(b"host")
         origin = self._public_url or (f"{scope['scheme']}://{host.decode('latin-1')}" if host else "")
-        actor = await authenticate(self._library, headers.get(b"authorization", b""), project_id, origin)
+        actor = await authenticate(self._library, self._threads, headers.get(b"authorization", b""), project_id, origin)
         self._limit.take(actor.key_id)
         if route.scope not in actor.scopes:
             access.require(actor, route.scope)
@@ -234,5 +235,10 @@ class App:
             raise PinakesError("NOT_FOUND", f"There is nothing at {path}.")
         if scope["method"] not in ("GET", "HEAD"):
             raise PinakesError("METHOD_NOT_ALLOWED", "Files take GET and HEAD.", allow=_SIGNED["/files"])
-        file = await files.find(self._library, path, params, scope["query_string"])
+        file = await files.find(self._library, self._threads, path, params, scope["query_string"])
         return await files.send_file(file, dict(scope["headers"]), receive, send, is_head, trace_id)
+
+
+def _confirm(library: Library, actor: Actor) -> None:
+    with library.store.read() as tx:
+        access.confirm(tx, actor)

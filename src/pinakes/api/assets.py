@@ -104,7 +104,7 @@ async def get_page(call: Call[AssetsQuery, None]) -> AssetPage:
         return AssetPage([])  # nothing is generated here, so nothing comes from an inference
     args = (filter, query.page_size, query.pagination_token)
     if filter in _BOUNDED or filter == AssetFilter(collection_id=filter.collection_id):
-        page = call.read(assets.get_page, *args)
+        page = await call.read(assets.get_page, *args)
     else:
         page = await call.scan(assets.get_page, *args)
     return AssetPage(page.items, page.token or UNSET)
@@ -155,13 +155,13 @@ async def restore(call: Call[Any, TrashAssetIds]) -> RestoreReport:
 )
 async def get_bulk(call: Call[Any, BulkAssetIds]) -> AssetList:
     """Get assets by their ids, in that order; unknown ids are left out."""
-    return AssetList(call.read(assets.get_bulk, call.body.asset_ids))
+    return AssetList(await call.read(assets.get_bulk, call.body.asset_ids))
 
 
 @routes.add("GET", "/assets/{assetId}", assets.get, OneAsset, query=AssetQuery, errors=("NOT_FOUND",))
 async def get(call: Call[Any, None]) -> OneAsset:
     """Get an asset."""
-    return OneAsset(call.read(assets.get, call.params[0]))
+    return OneAsset(await call.read(assets.get, call.params[0]))
 
 
 @routes.add(

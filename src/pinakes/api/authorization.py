@@ -4,9 +4,11 @@ import asyncio
 from base64 import b64decode
 from binascii import Error as Base64Error
 from concurrent.futures import Future
+from functools import partial
 
 from pinakes import access
 from pinakes.access import Actor
+from pinakes.api.call import Threads
 from pinakes.api.http import parse_query
 from pinakes.api.routes import ProjectQuery
 from pinakes.errors import PinakesError
@@ -15,21 +17,23 @@ from pinakes.library import Library
 _MOST_BYTES = 1024
 
 
-async def authenticate(library: Library, header: bytes, project_id: str | None, origin: str = "") -> Actor:
+async def authenticate(
+    library: Library, threads: Threads, header: bytes, project_id: str | None, origin: str = ""
+) -> Actor:
     """Who sends an `Authorization` header, in a project. UNAUTHORIZED and FORBIDDEN as the two kinds have them.
 
     Waits for nothing but, now and then, the keys of the issuer of tokens.
     """
     if header[:6].lower() == b"bearer":
-        return await _bear(library, header[6:].strip(), project_id, origin)
+        return await _bear(library, threads, header[6:].strip(), project_id, origin)
     try:
         key_id, secret_hash = credentials(header)
     except PinakesError as error:
         raise error if library.verifier is None else _either() from None
-    return access.authenticate(library, key_id, secret_hash, project_id, origin)
+    return await threads.look(partial(access.authenticate, library, key_id, secret_hash, project_id, origin))
 
 
-async def _bear(library: Library, raw: bytes, project_id: str | None, origin: str) -> Actor:
+async def _bear(library: Library, threads: Threads, raw: bytes, project_id: str | None, origin: str) -> Actor:
     verifier = library.verifier
     if verifier is None:
         hint = "the setting jwt_issuer turns them on. Send Authorization: Basic with an API key"
@@ -38,7 +42,7 @@ async def _bear(library: Library, raw: bytes, project_id: str | None, origin: st
     while isinstance(found, Future):
         await asyncio.shield(asyncio.wrap_future(found))  # others wait for it too
         found = verifier.check(raw)
-    return access.admit(library, found, project_id, origin)
+    return await threads.look(partial(access.admit, library, found, project_id, origin))
 
 
 def _either() -> PinakesError:

@@ -20,6 +20,10 @@ B = TypeVar("B")
 T = TypeVar("T")
 
 
+_SCANS = 6
+"""Searches and the like at a time: each takes a core for as long as it lasts."""
+
+
 class Threads:
     """Runs verbs off the event loop: on the store's writer, with one wake-up for each commit, or on upload threads."""
 
@@ -29,14 +33,27 @@ class Threads:
         self._done = self._deliver
         # Threads of their own: uploads that wait for a decoder must not keep lists and health checks waiting.
         self._uploads = ThreadPoolExecutor(library.config.decode_processes + 2, thread_name_prefix="upload")
+        self._looks = ThreadPoolExecutor(library.config.database_connections, thread_name_prefix="look")
+        self._scans = ThreadPoolExecutor(_SCANS, thread_name_prefix="scan")
 
     async def upload(self, verb: Callable[[], T]) -> T:
         """The result of the slow half of an upload."""
         return await self._loop.run_in_executor(self._uploads, verb)
 
+    async def look(self, verb: Callable[[], T]) -> T:
+        """The result of a bounded read; on the embedded engine here and now, which costs a tenth of a thread hop."""
+        if self._library.store.is_embedded:
+            return verb()
+        return await self._loop.run_in_executor(self._looks, self._library.store.attempt, verb)
+
+    async def scan(self, verb: Callable[[], T]) -> T:
+        """The result of a read that may take long."""
+        return await self._loop.run_in_executor(self._scans, self._library.store.attempt, verb)
+
     def close(self) -> None:
-        """End the upload threads."""
-        self._uploads.shutdown()
+        """End the threads."""
+        for threads in (self._uploads, self._looks, self._scans):
+            threads.shutdown()
 
     async def write(self, verb: Callable[[], T]) -> T:
         """The verb's result, once it is durable."""
@@ -60,7 +77,7 @@ def _settle(outcomes: list[tuple[Any, Any, BaseException | None]]) -> None:
 
 def _confirmed(verb: Callable[..., T], library: Library, actor: Actor, *args: Any, **kwargs: Any) -> T:
     """The verb, unless its actor lost the key while the change waited for its turn."""
-    with library.store.write() as tx:
+    with library.store.transaction() as tx:
         access.confirm(tx, actor)
         return verb(library, actor, *args, **kwargs)
 
@@ -89,13 +106,15 @@ class Call(Generic[Q, B]):
         self.reply_headers: Headers = []
         self.reply_status = 200
 
-    def read(self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """A bounded read, here and now: on the embedded engine a keyed read costs a tenth of a thread hop."""
-        return verb(self.library, self.actor, *args, **kwargs)
+    async def read(self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """A bounded read."""
+        if self.library.store.is_embedded:
+            return verb(self.library, self.actor, *args, **kwargs)
+        return await self.threads.look(partial(verb, self.library, self.actor, *args, **kwargs))
 
     async def scan(self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Anything that may take long, in a thread."""
-        return await asyncio.to_thread(verb, self.library, self.actor, *args, **kwargs)
+        return await self.threads.scan(partial(verb, self.library, self.actor, *args, **kwargs))
 
     async def upload(self, verb: Callable[..., T], *args: Any) -> T:
         """The slow half of an upload, of which few run at a time."""

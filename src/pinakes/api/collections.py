@@ -70,7 +70,7 @@ class RemovedAnswer(msgspec.Struct, frozen=True):
 @routes.add("GET", "/collections", collections.get_page, CollectionPage, query=CollectionsQuery)
 async def get_page(call: Call[CollectionsQuery, None]) -> CollectionPage:
     """List collections, newest first."""
-    page = call.read(collections.get_page, call.query.page_size, call.query.pagination_token)
+    page = await call.read(collections.get_page, call.query.page_size, call.query.pagination_token)
     return CollectionPage(page.items, page.token or UNSET)
 
 
@@ -90,7 +90,7 @@ async def create(call: Call[Any, NewCollection]) -> OneCollection:
 )
 async def get(call: Call[Any, None]) -> OneCollection:
     """Get a collection. Its `ETag` serves `If-None-Match` here and `If-Match` on a change."""
-    collection = call.read(collections.get, call.params[0])
+    collection = await call.read(collections.get, call.params[0])
     etag = collections.etag_of(collection).encode()
     call.reply_headers.append((b"etag", etag))
     if is_known(etag, call.headers):

@@ -29,7 +29,7 @@ async def download_many(call: Call[Any, NewArchive]) -> DownloadJob:
 @routes.add("GET", "/assets/download/{jobId}", downloads.get, DownloadStatus, errors=("NOT_FOUND",))
 async def get_download(call: Call[Any, None]) -> DownloadStatus:
     """Get the state of a download, which is done at once, and the link to it."""
-    return call.read(downloads.get, call.params[0])
+    return await call.read(downloads.get, call.params[0])
 
 
 @routes.add(
@@ -46,7 +46,7 @@ async def download(call: Call[Any, NewDownload]) -> Download:
     """Get a link to an asset's file. With `targetFormat` a picture is converted, in full resolution."""
     target = call.body.target_format
     if target is UNSET:
-        return call.read(downloads.of_asset, call.params[0])
+        return await call.read(downloads.of_asset, call.params[0])
     return await call.upload(downloads.of_asset, call.params[0], target)
 
 

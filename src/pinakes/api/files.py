@@ -15,6 +15,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, quote
 
 from pinakes import archives, assets, downloads
+from pinakes.api.call import Threads
 from pinakes.api.http import Headers, Receive, Send, is_known
 from pinakes.asset_types import Located
 from pinakes.blobs import blob_key, converted_key, preview_key, thumbnail_key
@@ -55,14 +56,18 @@ class File(NamedTuple):
     is_lasting: bool = True
 
 
-async def find(library: Library, path: str, params: list[str], query: bytes) -> File:
+async def find(library: Library, threads: Threads, path: str, params: list[str], query: bytes) -> File:
     """The file that a link leads to. FORBIDDEN for a link that we did not sign or that has expired, else NOT_FOUND."""
     asked = dict(parse_qsl(query.decode("latin-1")))
     if not library.links.is_good(path, asked.get("expires", ""), asked.get("signature", "")):
         raise PinakesError("FORBIDDEN", "This link has expired or is not complete; ask the API for a new one.")
     project_id, id, variant = params
     if variant == "archive":
-        return await asyncio.to_thread(_archive, library, project_id, id)
+        return await threads.scan(partial(_archive, library, project_id, id))
+    return await threads.look(partial(_found, library, project_id, id, variant, asked))
+
+
+def _found(library: Library, project_id: str, id: str, variant: str, asked: dict[str, str]) -> File:
     if variant == "model":
         model = downloads.locate_model(library, project_id, id)
         return _blob(library, Located(model.sha256, model.size, model.mime_type, model.name), is_saved=True)

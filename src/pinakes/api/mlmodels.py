@@ -109,7 +109,7 @@ async def get_page(call: Call[ModelsQuery, None]) -> ModelPage:
     if query.loaded_only:
         return ModelPage([])  # nothing runs here, so no model is loaded
     args = (filter, query.page_size, query.pagination_token)
-    page = call.read(mlmodels.get_page, *args) if filter == _ALL else await call.scan(mlmodels.get_page, *args)
+    page = await call.read(mlmodels.get_page, *args) if filter == _ALL else await call.scan(mlmodels.get_page, *args)
     return ModelPage(page.items, page.token or UNSET)
 
 
@@ -140,14 +140,14 @@ async def create(call: Call[Any, NewModel]) -> OneModel:
 )
 async def get_bulk(call: Call[Any, BulkModelIds]) -> ModelList:
     """Get models by their ids, in that order; unknown ids are left out."""
-    found = call.read(mlmodels.get_bulk, call.body.model_ids)
+    found = await call.read(mlmodels.get_bulk, call.body.model_ids)
     return ModelList([mlmodels.minimal(model) for model in found] if call.body.minimal else found)
 
 
 @routes.add("GET", "/models/{modelId}", mlmodels.get, OneModel, query=AssetQuery, errors=("NOT_FOUND",))
 async def get(call: Call[Any, None]) -> OneModel:
     """Get a model."""
-    return OneModel(call.read(mlmodels.get, call.params[0]))
+    return OneModel(await call.read(mlmodels.get, call.params[0]))
 
 
 @routes.add(
@@ -249,7 +249,7 @@ async def update_description(call: Call[Any, NewDescription]) -> DescriptionAnsw
 )
 async def get_examples(call: Call[Any, None]) -> ExamplesAnswer:
     """List a model's examples in their order."""
-    return ExamplesAnswer(call.read(mlmodels.get_examples, call.params[0]))
+    return ExamplesAnswer(await call.read(mlmodels.get_examples, call.params[0]))
 
 
 @routes.add(

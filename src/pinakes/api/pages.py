@@ -6,6 +6,7 @@ from typing import Any
 from pinakes import __version__
 from pinakes.api import docs, openapi
 from pinakes.api.authorization import authenticate
+from pinakes.api.call import Threads
 from pinakes.api.http import JSON, Headers, encode
 from pinakes.api.observe import Observer
 from pinakes.api.routes import Route
@@ -33,7 +34,7 @@ class Pages:
             "/openapi.json": self._description,
         }
 
-    async def answer(self, path: str, method: str, headers: dict[bytes, bytes]) -> Answer:
+    async def answer(self, path: str, method: str, headers: dict[bytes, bytes], threads: Threads) -> Answer:
         """NOT_FOUND, METHOD_NOT_ALLOWED for anything but reading, UNAUTHORIZED for metrics that need a key."""
         name = path.removesuffix("/") or "/"
         if name not in self._answers and name not in self._docs:
@@ -50,7 +51,7 @@ class Pages:
                 shown, body = docs.unpacked(shown, body)
             return "/docs", 200, list(shown), body
         if name == "/metrics" and not self._library.config.metrics_public:
-            await authenticate(self._library, headers.get(b"authorization", b""), None)
+            await authenticate(self._library, threads, headers.get(b"authorization", b""), None)
         return await self._answers[name](name)
 
     async def _index(self, name: str) -> Answer:

@@ -50,7 +50,7 @@ class PartReceiver:
         BAD_REQUEST for a part that was cut off, stalled, or is not what Content-MD5 or x-amz-checksum-sha256 says;
         PAYLOAD_TOO_LARGE for one that is more than the whole file.
         """
-        target = self._find(path, query, headers)
+        target = await self._find(path, query, headers)
         share = self._shares.setdefault(target.project_id, asyncio.Semaphore(_MOST_OF_PROJECT))
         async with share, self._room:
             part = await self._store(target, headers, receive)
@@ -67,12 +67,12 @@ class PartReceiver:
             if unwanted is not None:
                 await self._threads.write(partial(uploads.drop_part, *upload, unwanted))
 
-    def _find(self, path: str, query: bytes, headers: dict[bytes, bytes]) -> _Target:
+    async def _find(self, path: str, query: bytes, headers: dict[bytes, bytes]) -> _Target:
         asked = dict(parse_qsl(query.decode("latin-1")))
         if not self._library.links.is_good(path, asked.get("expires", ""), asked.get("signature", "")):
             raise PinakesError("FORBIDDEN", "This link has expired or is not complete; GET the upload for a new one.")
         project_id, upload_id, number = path.split("/")[2:]
-        most = uploads.part_size_limit(self._library, project_id, upload_id, number)
+        most = await self._threads.look(partial(uploads.part_size_limit, self._library, project_id, upload_id, number))
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > most:
             raise _too_large(most)

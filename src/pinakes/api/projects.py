@@ -119,7 +119,7 @@ class TeamLimits(msgspec.Struct, frozen=True, rename="camel"):
 async def get_page(call: Call[ProjectsQuery, None]) -> ProjectPage:
     """List the projects that this key may see, newest first."""
     query = call.query
-    page = call.read(projects.get_page, query.page_size, query.pagination_token, query.team_id)
+    page = await call.read(projects.get_page, query.page_size, query.pagination_token, query.team_id)
     return ProjectPage(page.items, page.token or UNSET)
 
 
@@ -132,7 +132,7 @@ async def create(call: Call[Any, NewProject]) -> OneProject:
 @routes.add("GET", "/projects/{projectId}", projects.get, OneProject, errors=("NOT_FOUND",))
 async def get(call: Call[Any, None]) -> OneProject:
     """Get a project, with its keys for those who may manage them."""
-    return OneProject(call.read(projects.get, call.params[0]))
+    return OneProject(await call.read(projects.get, call.params[0]))
 
 
 @routes.add(

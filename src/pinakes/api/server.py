@@ -98,7 +98,7 @@ def run_workers(config: Config, announce: Callable[[Library, str], None]) -> int
 
 
 def _refuse_workers(config: Config) -> None:
-    if config.is_embedded:
+    if not config.is_postgres:
         raise bad_request(
             "workers",
             "SQLite takes one writer at a time, so several processes would only wait for each other; "

@@ -30,5 +30,5 @@ class TagPage(msgspec.Struct, frozen=True, rename="camel"):
 @routes.add("GET", "/tags", tags.get_page, TagPage, query=TagsQuery)
 async def get_page(call: Call[TagsQuery, None]) -> TagPage:
     """List the tags of assets and models, by name."""
-    page = call.read(tags.get_page, call.query.page_size, call.query.pagination_token)
+    page = await call.read(tags.get_page, call.query.page_size, call.query.pagination_token)
     return TagPage(page.items, page.token or UNSET)

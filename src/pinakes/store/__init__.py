@@ -54,6 +54,9 @@ class Tx:
 class Store(Protocol):
     """What an engine offers."""
 
+    is_embedded: bool
+    """Whether a bounded read is so short that it may run where nobody else should wait, as on an event loop."""
+
     def read(self) -> AbstractContextManager[Tx]:
         """A snapshot: everything read inside is of one moment. UNAVAILABLE when the engine does not answer."""
         ...
@@ -65,8 +68,21 @@ class Store(Protocol):
         """
         ...
 
-    def write(self) -> AbstractContextManager[Tx]:
-        """All or nothing, and durable once left without an exception. Inside another `write` it is a savepoint."""
+    def write(self, owner: int | None = None, *, beside: bool = False) -> AbstractContextManager[Tx]:
+        """All or nothing, and durable once left without an exception. Inside another it is a part of that.
+
+        Nobody else writes meanwhile: in the whole library, or in the project of that number. With `beside`, others
+        who say so too may write there meanwhile; that is for verbs which change counts in a row they have locked
+        (`dialect.LOCKED`), and do not change what is live or what models are known by.
+        """
+        ...
+
+    def transaction(self) -> AbstractContextManager[Tx]:
+        """As `write`, but keeps nobody from writing until a `write` inside does."""
+        ...
+
+    def attempt(self, verb: Callable[[], T]) -> T:
+        """Call a verb, and call it anew when it could not be done for reasons that have passed."""
         ...
 
     def submit(self, verb: Callable[[], Any], token: Any, done: Done) -> None:

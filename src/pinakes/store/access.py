@@ -43,9 +43,9 @@ class AccessSql:
         """Admit a key to a project."""
         self._change(
             "INSERT INTO access_grant (api_key_id, project_id, owner, role, secret_hash, is_own)"
-            " SELECT k.id, p.id, p.number, ?, k.secret_hash, k.project_id = p.id FROM api_key k JOIN project p"
-            " WHERE k.id = ? AND p.id = ? AND k.revoked_at IS NULL AND p.deleted_at IS NULL",
-            (role, key_id, project_id),
+            " SELECT k.id, p.id, p.number, ?, k.secret_hash, k.project_id = p.id FROM api_key k JOIN project p ON p.id = ?"
+            " WHERE k.id = ? AND k.revoked_at IS NULL AND p.deleted_at IS NULL",
+            (role, project_id, key_id),
         )
 
     def revoke_key(self, project_id: str, key_id: str, now: str) -> bool:

@@ -6,7 +6,7 @@ from pinakes.asset_types import NO_FACTS, Bytes, Facts, FoundAsset, Generation, 
 from pinakes.assets import AssetFilter
 from pinakes.page import Key
 from pinakes.store import fulltext, looks, pages
-from pinakes.store.dialect import IDS, Driver, Row, id_list, names_of
+from pinakes.store.dialect import IDS, LOCKED, Driver, Row, id_list, json_text, sorted_names_of
 from pinakes.store.ingredients import LINKS, links_of
 
 _STORED = (
@@ -25,7 +25,8 @@ _COLUMNS = f"""
     CASE WHEN x.generation IS NOT NULL THEN ({LINKS.format(owner="x.owner", asset="x.number")}) ELSE '[]' END
 """
 
-_encode = msgspec.json.Encoder().encode
+_LOCKED = LOCKED.format("x")
+
 _decode_facts = msgspec.json.Decoder(Facts).decode
 _decode_generation = msgspec.json.Decoder(Generation).decode
 
@@ -34,12 +35,13 @@ class AssetSql:
     """Statements on `asset`."""
 
     def __init__(self, driver: Driver) -> None:
+        self._driver = driver
         self._query = driver.query
         self._change = driver.change
 
     def find(self, owner: int, id: str) -> FoundAsset | None:
         """A live asset."""
-        sql = f"SELECT {_COLUMNS} FROM asset x WHERE x.owner = ? AND x.id = ? AND x.deleted_at IS NULL"
+        sql = f"SELECT {_COLUMNS} FROM asset x WHERE x.owner = ? AND x.id = ? AND x.deleted_at IS NULL {_LOCKED}"
         rows = self._query(sql, (owner, id))
         return _row(rows[0]) if rows else None
 
@@ -122,7 +124,7 @@ class AssetSql:
 
     def find_pending(self, owner: int, id: str) -> FoundAsset | None:
         """An asset that waits to be looked into, in the trash or not."""
-        sql = f"SELECT {_COLUMNS} FROM asset x WHERE x.owner = ? AND x.id = ? AND x.status = 'pending'"
+        sql = f"SELECT {_COLUMNS} FROM asset x WHERE x.owner = ? AND x.id = ? AND x.status = 'pending' {_LOCKED}"
         rows = self._query(sql, (owner, id))
         return _row(rows[0]) if rows else None
 
@@ -132,7 +134,7 @@ class AssetSql:
             "UPDATE asset SET name = ?, description = ?, updated_at = ? WHERE owner = ? AND id = ?",
             (row.name, row.description, row.updated_at, owner, row.id),
         )
-        self._change(fulltext.INDEX["asset"], (id_list([row.number]), owner))
+        fulltext.index(self._driver, "asset", owner, [row.number])
 
     def trash(self, owner: int, ids: list[str], now: str) -> list[int]:
         """Mark live assets among the ids; the numbers of those."""
@@ -142,7 +144,7 @@ class AssetSql:
             (now, now, owner, id_list(ids)),
         )
         numbers = [row[0] for row in rows]
-        self._change(fulltext.FORGET["asset"], (id_list(numbers),))
+        fulltext.forget(self._driver, "asset", owner, numbers)
         return numbers
 
     def untrash(self, owner: int, ids: list[str], now: str) -> list[int]:
@@ -152,7 +154,7 @@ class AssetSql:
             (now, owner, id_list(ids)),
         )
         numbers = [row[0] for row in rows]
-        self._change(fulltext.INDEX["asset"], (id_list(numbers), owner))
+        fulltext.index(self._driver, "asset", owner, numbers)
         return numbers
 
     def deleted_at(self, owner: int, ids: list[str]) -> dict[str, str | None]:
@@ -162,7 +164,7 @@ class AssetSql:
 
     def _index(self, owner: int, number: int) -> None:
         """Let a search find an asset whose bytes were looked into."""
-        self._change(fulltext.INDEX["asset"], (id_list([number]), owner))
+        fulltext.index(self._driver, "asset", owner, [number])
         self._change(looks.INDEX, (owner, number))
 
 
@@ -185,18 +187,18 @@ def _row(row: Row) -> FoundAsset:
         look=row[28],
         is_probed=row[22] != "pending",
     )
-    lists = (names_of(row[30]), names_of(row[31]), links_of(row[32]))
+    lists = (sorted_names_of(row[30]), sorted_names_of(row[31]), links_of(row[32]))
     return FoundAsset(*(*row[:6], data, bool(row[13]), *row[14:24], row[29], *lists))
 
 
 def _found(data: Bytes) -> tuple[str | int | None, ...]:
     """The last columns of `_STORED`."""
-    facts = _encode(data.facts).decode()
+    facts = json_text(data.facts)
     return (
         data.has_thumbnail,
         data.has_preview,
         None if facts == "{}" else facts,
-        None if data.generation is None else _encode(data.generation).decode(),
+        None if data.generation is None else json_text(data.generation),
         data.look,
     )
 

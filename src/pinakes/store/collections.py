@@ -2,7 +2,7 @@
 
 from pinakes.collections import FoundCollection
 from pinakes.page import Key
-from pinakes.store.dialect import IDS, Driver, id_list
+from pinakes.store.dialect import IDS, LOCKED, Driver, id_list
 
 # The thumbnail is shown only while its asset is live, so it can never dangle, and is back when the asset is.
 _COLUMNS = """
@@ -14,7 +14,9 @@ _COLUMNS = """
     c.created_at, c.updated_at
 """
 
-_FIND = f"SELECT {_COLUMNS} FROM collection c WHERE c.owner = ? AND c.id = ? AND c.deleted_at IS NULL"
+_FIND = (
+    f"SELECT {_COLUMNS} FROM collection c WHERE c.owner = ? AND c.id = ? AND c.deleted_at IS NULL {LOCKED.format('c')}"
+)
 
 _PAGE = f"""
 SELECT {_COLUMNS} FROM collection c

@@ -90,7 +90,8 @@ def _cover(holder: str) -> str:
 
 def _dangling(code: str, table: str, noun: str, holder: str) -> str:
     """Rows of `table` whose `noun` does not exist. `holder` is the column of what they belong to."""
-    name = f"coalesce((SELECT h.id FROM {holder} h WHERE h.number = m.{holder}), '{holder} number ' || m.{holder})"
+    found = f"SELECT h.id FROM {holder} h WHERE h.owner = m.owner AND h.number = m.{holder}"
+    name = f"coalesce(({found}), '{holder} number ' || m.{holder})"
     return _statement(
         code,
         f"""
@@ -154,7 +155,7 @@ _UNSEEN = _statement(
     SELECT x.owner, x.id AS subject, 'no search finds all that looks like it: make a backup and report it' AS message
     FROM asset x
     WHERE x.look IS NOT NULL AND 4 <> (
-        SELECT count(*) FROM json_each('[0,1,2,3]') b
+        SELECT count(*) FROM {looks.BANDS} b
         CROSS JOIN asset_look l ON l.owner = x.owner AND l.band = {looks.BAND} AND l.asset = x.number)
     """,
 )

@@ -1,22 +1,31 @@
-"""What differs between engines, and nothing else: fragments of SQL, and which violation became which error.
+"""What differs between engines, and nothing else: fragments of SQL, and how each engine spells them.
 
-Statements elsewhere in `store` are written once, with `?` for parameters. Lists of ids travel as one JSON parameter,
-because every engine limits the number of parameters.
+Statements elsewhere in `store` are written once, in the SQL that both engines share and the fragments below, spelled
+as SQLite has them; `postgres_spelling` turns a statement into PostgreSQL's. Lists travel as one JSON parameter, because
+every engine limits the number of parameters.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
-import apsw
 import msgspec
-
-from pinakes.errors import PinakesError
 
 Row = tuple[Any, ...]
 
-IDS = "(SELECT value FROM json_each(?))"
-"""A list of ids as a subquery; its parameter is made by `id_list`."""
+IDS = "(SELECT value FROM json_each(?) id)"
+"""A list of texts as a subquery with the column `value`; its parameter is made by `id_list`."""
+
+NUMBERS = "(SELECT value FROM json_each(?) number)"
+"""The same of integers."""
+
+NUMBERED_IDS = "(SELECT key, value FROM json_each(?) id)"
+"""The same of texts with their positions from 0 on, as `key`."""
+
+ROWS = "(SELECT value FROM json_each(?) item)"
+"""The same of arrays: `value ->> 0` is the first text of one, and has to be cast to be a number."""
 
 PAIRS = "(SELECT key AS name, value FROM json_each(?))"
 """Names with a text each as a subquery; its parameter is made by `pair_list`."""
@@ -24,12 +33,24 @@ PAIRS = "(SELECT key AS name, value FROM json_each(?))"
 NOW_MS = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
 """Milliseconds since the epoch by the clock of the database."""
 
+LOCKED = "/* locked: {} */"
+"""At the end of a statement: in a transaction that writes, nobody else changes the rows of this alias until it ends.
+
+SQLite has one writer, and so no need for it.
+"""
+
+CLAIMED = "/* claimed */"
+"""At the end of a statement: rows that another transaction is claiming are passed over."""
+
 _encode = msgspec.json.Encoder().encode
 _decode_names = msgspec.json.Decoder(list[str]).decode
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 class Driver(Protocol):
     """One connection inside a transaction."""
+
+    spelling: "Spelling"
 
     def query(self, sql: str, params: tuple[Any, ...] = ()) -> list[Row]:
         """All rows of a statement."""
@@ -39,15 +60,69 @@ class Driver(Protocol):
         """The number of rows that a statement inserted, updated or deleted."""
         ...
 
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Of a survey: everything read inside is of one moment."""
+        ...
+
+    def damage(self, is_quick: bool) -> list[str]:
+        """What the engine itself finds wrong with what it keeps."""
+        ...
+
+
+class Spelling(NamedTuple):
+    """How an engine keeps words and is asked for them. `terms` spells what is kept, from words with spaces between."""
+
+    terms: Callable[[str], str]
+    then: str
+    phrase: str
+    prefix: str
+    both: str
+    either: str
+    without: str
+
+
+def _with_positions(terms: str) -> str:
+    return " ".join(f"{term}:{position}" for position, term in enumerate(terms.split(" "), 1))
+
+
+FTS5 = Spelling(str, " ", '"{}"', '"{}" *', " AND ", " OR ", "({}) NOT ({})")
+"""Of SQLite."""
+
+TSVECTOR = Spelling(_with_positions, " <-> ", "({})", "({}:*)", " & ", " | ", "({}) & !({})")
+"""Of PostgreSQL."""
+
+
+def matching(table: str, owner: int) -> str:
+    """The condition that a row of a full-text table has the words asked for; its parameter is spelled as `Spelling`."""
+    return f"{table} MATCH ? /* of {owner:d} */"
+
+
+def put_terms(table: str, owner: int) -> str:
+    """Keeps terms, or replaces those that are kept; its parameter is a list of numbers with their terms."""
+    found = f"SELECT value ->> 0, value ->> 1 FROM {ROWS} new"
+    return f"INSERT OR REPLACE INTO {table} (rowid, terms) /* of {owner:d} */ {found}"
+
+
+def forget_terms(table: str, owner: int) -> str:
+    """Keeps terms no more; its parameter is a list of numbers."""
+    return f"DELETE FROM {table} WHERE /* of {owner:d} */ rowid IN {NUMBERS}"
+
+
+def json_text(value: Any) -> str:
+    """JSON for a parameter or a column. Without U+0000, which not every engine can take out of JSON again."""
+    text = _encode(value).decode()
+    return _NUL.sub(r"\1", text) if "\\u0000" in text else text
+
 
 def id_list(ids: Any) -> str:
-    """The parameter for `IDS`."""
-    return _encode(list(ids)).decode()
+    """The parameter for `IDS`, `NUMBERS` and `ROWS`. An id with U+0000 in it is none, and stays none."""
+    text = _encode(list(ids)).decode()
+    return _NUL.sub(r"\1\\ufffd", text) if "\\u0000" in text else text
 
 
 def pair_list(pairs: dict[str, str]) -> str:
     """The parameter for `PAIRS`."""
-    return _encode(pairs).decode()
+    return json_text(pairs)
 
 
 def names_of(aggregate: str) -> list[str]:
@@ -55,18 +130,62 @@ def names_of(aggregate: str) -> list[str]:
     return _decode_names(aggregate) if aggregate != "[]" else []
 
 
-@contextmanager
-def violations() -> Iterator[None]:
-    """Engine errors as ours: a busy or full store is UNAVAILABLE and may be tried again; anything else is a bug."""
-    try:
-        yield
-    except (apsw.BusyError, apsw.LockedError) as error:
-        raise PinakesError("UNAVAILABLE", "The database is busy with another process; try again.") from error
-    except apsw.ConnectionClosedError as error:
-        raise PinakesError("UNAVAILABLE", "The library is closed.") from error
-    except apsw.FullError as error:
-        raise PinakesError("UNAVAILABLE", "The disk of the database is full; free some space.") from error
-    except (apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError) as error:
-        raise PinakesError("UNAVAILABLE", f"The database cannot be read or written: {error}") from error
-    except (apsw.CorruptError, apsw.NotADBError) as error:
-        raise PinakesError("UNAVAILABLE", f"The database file is damaged; restore a backup: {error}") from error
+def sorted_names_of(aggregate: str) -> list[str]:
+    """The same in the order of the names: engines aggregate in whatever order they find."""
+    return sorted(_decode_names(aggregate)) if aggregate != "[]" else []
+
+
+_JSON_ITEMS = "jsonb_array_elements_text(?::jsonb)"
+_POSTGRES = {
+    IDS: f"(SELECT value FROM {_JSON_ITEMS} value)",
+    NUMBERS: f"(SELECT value::bigint AS value FROM {_JSON_ITEMS} value)",
+    NUMBERED_IDS: f"(SELECT key - 1 AS key, value FROM {_JSON_ITEMS} WITH ORDINALITY AS item(value, key))",
+    ROWS: "(SELECT value FROM jsonb_array_elements(?::jsonb) value)",
+    PAIRS: "(SELECT key AS name, value FROM jsonb_each_text(?::jsonb))",
+    NOW_MS: "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
+    CLAIMED: "FOR UPDATE SKIP LOCKED",
+    "json_array(": "json_build_array(",
+    "WITHOUT ROWID": "",
+}
+_POSTGRES_FORMS = (
+    (re.compile(r"\bINDEXED BY \w+"), ""),  # hints; the planner has statistics instead
+    (re.compile(r"\bCROSS JOIN (\w+ \w+\s+ON\b)"), r"JOIN \1"),  # which to SQLite is one that it may not turn around
+    (re.compile(r"(?<=[\s(])\+(?=[a-z])"), ""),  # a plus that keeps SQLite from an index
+    (re.compile(r"\bmax\((\w+(?:\.\w+)?), "), r"greatest(\1, "),
+    (
+        re.compile(
+            r"INSERT OR REPLACE INTO (\w+) \(rowid, terms\) /\* of (\d+) \*/ SELECT value ->> 0, value ->> 1 (.*)"
+        ),
+        r"INSERT INTO \1 (owner, rowid, terms) SELECT \2, (value ->> 0)::bigint, (value ->> 1)::tsvector \3"
+        " ON CONFLICT (owner, rowid) DO UPDATE SET terms = excluded.terms",
+    ),
+    (re.compile(r"WHERE /\* of (\d+) \*/"), r"WHERE owner = \1 AND"),
+    (re.compile(r"\b(\w+_text) MATCH \? /\* of (\d+) \*/"), r"\1.owner = \2 AND \1.terms @@ ?::tsquery"),
+    (re.compile(r"\b(\w+_text)_docsize d WHERE d\.id = "), r"\1 d WHERE d.owner = x.owner AND d.rowid = "),
+)
+_LOCK = re.compile(r"/\* locked: (\w+) \*/")
+
+
+@lru_cache(maxsize=4096)
+def postgres_spelling(sql: str, is_write: bool) -> str:
+    """A statement as PostgreSQL has it, with `%s` for parameters. Reads take no locks."""
+    for fragment, spelled in _POSTGRES.items():
+        sql = sql.replace(fragment, spelled)
+    for form, spelled in _POSTGRES_FORMS:
+        sql = form.sub(spelled, sql)
+    sql = _LOCK.sub(r"FOR NO KEY UPDATE OF \1" if is_write else "", sql)
+    return _aggregated(sql).replace("%", "%%").replace("?", "%s")
+
+
+def _aggregated(sql: str) -> str:
+    """`json_group_array(…)` with whatever is in its parentheses; of no rows it is an empty list, not NULL."""
+    name = "json_group_array("
+    start = sql.find(name)
+    if start < 0:
+        return sql
+    at, depth = start + len(name), 1
+    while depth:
+        depth += {"(": 1, ")": -1}.get(sql[at], 0)
+        at += 1
+    inner = sql[start + len(name) : at - 1]
+    return f"{sql[:start]}coalesce(json_agg({inner})::text, '[]'){_aggregated(sql[at:])}"

@@ -3,27 +3,26 @@
 import msgspec
 
 from pinakes.download_types import Described, Stored, Wanted
-from pinakes.store.dialect import IDS, Driver, id_list
+from pinakes.store.dialect import IDS, Driver, id_list, json_text
 from pinakes.store.ingredients import SHOWN
 
 _STORED = "x.id, x.name, x.sha256, x.size, x.mime_type, x.format, x.created_at"
 _DESCRIBED = f"""
-    {_STORED}, coalesce(x.description, ''), coalesce(json_extract(x.generation, '$.seed'), ''),
-    coalesce(json_extract(x.generation, '$.prompt'), ''), coalesce(json_extract(x.generation, '$.generator'), '')
+    {_STORED}, coalesce(x.description, ''), coalesce(x.generation ->> 'seed', ''),
+    coalesce(x.generation ->> 'prompt', ''), coalesce(x.generation ->> 'generator', '')
 """
 _MODEL_FILE = "x.id, coalesce(x.file_name, x.name, x.id), x.sha256, x.size, ?, x.format, x.created_at"
 _LIVE_PROJECT = "p.id = ? AND p.deleted_at IS NULL"
 _MADE_WITH = f"""
 SELECT x.id FROM (
-    SELECT DISTINCT u.asset AS number FROM model k CROSS JOIN asset_ingredient u
+    SELECT DISTINCT u.owner, u.asset AS number FROM model k CROSS JOIN asset_ingredient u
     ON u.owner = k.owner AND u.model = k.number
     WHERE k.owner = ? AND k.id IN {IDS} AND {SHOWN}
-) made JOIN asset x ON x.number = made.number AND x.deleted_at IS NULL
+) made JOIN asset x ON x.owner = made.owner AND x.number = made.number AND x.deleted_at IS NULL
 ORDER BY x.id LIMIT ?
 """
 _FILE_TYPE = "application/octet-stream"
 
-_encode = msgspec.json.Encoder().encode
 _decode: msgspec.json.Decoder[Wanted] = msgspec.json.Decoder(Wanted)
 
 
@@ -38,7 +37,7 @@ class DownloadSql:
         """Keep what was asked for."""
         self._change(
             "INSERT INTO download (owner, id, spec, created_at) VALUES (?, ?, ?, ?)",
-            (owner, id, _encode(wanted).decode(), now),
+            (owner, id, json_text(wanted), now),
         )
 
     def find(self, owner: int, id: str) -> Wanted | None:

@@ -7,7 +7,7 @@ from typing import get_args
 
 from pinakes.asset_types import Kind
 from pinakes.filters import AllOf, AnyOf, Comparison, Filter, Not, Noun
-from pinakes.store.dialect import IDS, id_list
+from pinakes.store.dialect import IDS, NUMBERS, id_list
 from pinakes.store.ingredients import SHOWN
 
 Sql = tuple[str, tuple[str | int | float, ...]]
@@ -151,17 +151,24 @@ def _listed(noun: Noun, test: Comparison) -> Sql:
 
 def _compared(column: str, test: Comparison) -> Sql:
     sql, params = _plain(column, test)
-    return (sql, params) if test.operator == "exists" else (f"coalesce({sql}, 0)", params)
+    return (sql, params) if test.operator == "exists" else (f"coalesce({sql}, false)", params)
 
 
 def _plain(column: str, test: Comparison) -> Sql:
     if test.operator == "exists":
         return f"{column} IS NOT NULL", ()
-    if test.operator == "in" and len(test.values) == 1:
-        return f"{column} = ?", test.values
+    values = tuple(_exact(value) for value in test.values)
+    if test.operator == "in" and len(values) == 1:
+        return f"{column} = ?", values
     if test.operator == "in":
-        return f"{column} IN {IDS}", (_values(test),)
-    return f"{column} {test.operator} ?", test.values
+        of = IDS if isinstance(values[0], str) else NUMBERS
+        return f"{column} IN {of}", (id_list(value for value in values if not isinstance(value, float)),)
+    return f"{column} {test.operator} ?", values
+
+
+def _exact(value: str | float) -> str | int | float:
+    """A whole number as the integer that it is, for columns hold integers."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _values(test: Comparison) -> str:

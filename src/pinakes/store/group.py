@@ -62,8 +62,8 @@ class GroupCommit:
         for (_, token, done), outcome in zip(items, outcomes, strict=True):
             answers.setdefault(done, []).append((token, *outcome))
         for done, answer in answers.items():
-            _call(done, answer)
-        _call(self._after_batch)
+            call(done, answer)
+        call(self._after_batch)
 
     def _take(self, items: list[Item]) -> Iterator[Callable[[], Any]]:
         """Verbs as long as some wait, but not for so long that the first in the batch waits much for its answer."""
@@ -81,7 +81,7 @@ class GroupCommit:
         self._thread.join()
 
 
-def _call(call: Callable[..., object], *args: Any) -> None:
+def call(call: Callable[..., object], *args: Any) -> None:
     """An error of whoever is told, or afterwards, must not end the thread that all others wait for."""
     try:
         call(*args)

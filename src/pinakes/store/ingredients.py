@@ -4,14 +4,14 @@ import msgspec
 
 from pinakes.asset_types import Link
 from pinakes.ingredients import Use
-from pinakes.store.dialect import Driver, id_list
+from pinakes.store.dialect import IDS, ROWS, Driver, id_list, json_text
 
 SLICE = 2_000
 """Assets for each key of a model, and links that it had, which one transaction looks at."""
 
 LINKS = """
     SELECT json_group_array(json_array(
-        k.id, k.number, u.role, u.weight, u.position, u.sure, json(iif(k.deleted_at IS NULL, 'true', 'false'))))
+        k.id, k.number, u.role, u.weight, u.position, u.sure, CASE WHEN k.deleted_at IS NULL THEN 1 ELSE 0 END))
     FROM asset_ingredient u JOIN model k ON k.owner = u.owner AND k.number = u.model
     WHERE u.owner = {owner} AND u.asset = {asset}
 """
@@ -24,7 +24,10 @@ SHOWN = """(k.deleted_at IS NULL OR u.role = 'said') AND (u.sure = 2 OR NOT EXIS
 
 _LINK = """
 INSERT INTO asset_ingredient (owner, model, asset, role, weight, position, sure)
-SELECT u.owner, a.model, u.asset, u.role, u.weight, u.position, u.sure {meeting}
+SELECT owner, model, asset, role, weight, position, sure FROM (
+    SELECT u.owner, a.model, u.asset, u.role, u.weight, u.position, u.sure,
+        row_number() OVER (PARTITION BY a.model, u.asset ORDER BY u.sure DESC, u.position) AS place {meeting}
+) met WHERE place = 1
 ON CONFLICT (owner, model, asset) DO UPDATE
 SET role = excluded.role, weight = excluded.weight, position = excluded.position, sure = excluded.sure
 WHERE (excluded.sure, -excluded.position) > (asset_ingredient.sure, -asset_ingredient.position)
@@ -51,12 +54,11 @@ SELECT max(start) FROM (
     UNION ALL
     SELECT (SELECT i.asset FROM asset_ingredient i WHERE i.owner = ? AND i.model = ? AND i.asset < ?
             ORDER BY i.asset DESC LIMIT 1 OFFSET ?)
-)
+) starts
 """
 _BEYOND = (1 << 63) - 1
 
-_encode = msgspec.json.Encoder().encode
-_decode_links = msgspec.json.Decoder(list[Link]).decode
+_decode_links = msgspec.json.Decoder(list[Link], strict=False).decode
 
 
 def links_of(aggregate: str) -> list[Link]:
@@ -79,9 +81,10 @@ class IngredientSql:
         """Add keys to those that an asset was made with, and link it to the models that have them."""
         self._change(
             "INSERT INTO asset_use (owner, asset, key, role, weight, position, sure)"
-            " SELECT ?, ?, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?) WHERE true"
+            " SELECT ?, ?, value ->> 0, value ->> 1, CAST(value ->> 2 AS DOUBLE PRECISION),"
+            f" CAST(value ->> 3 AS INTEGER), CAST(value ->> 4 AS INTEGER) FROM {ROWS} used WHERE true"
             " ON CONFLICT (owner, asset, key) DO NOTHING",
-            (owner, number, _encode(uses).decode()),
+            (owner, number, json_text(uses)),
         )
         self._change(_LINK_ASSET, (owner, number))
 
@@ -89,7 +92,7 @@ class IngredientSql:
         """Replace what a model is known by."""
         self._change("DELETE FROM model_alias WHERE owner = ? AND model = ?", (owner, number))
         self._change(
-            "INSERT INTO model_alias (owner, model, key) SELECT ?, ?, value FROM json_each(?)",
+            f"INSERT INTO model_alias (owner, model, key) SELECT ?, ?, value FROM {IDS} alias",
             (owner, number, id_list(keys)),
         )
 

@@ -9,7 +9,7 @@ import msgspec
 
 from pinakes import ids
 from pinakes.errors import PinakesError
-from pinakes.store.dialect import Driver
+from pinakes.store.dialect import CLAIMED, Driver
 
 JobKind = Literal["fetch", "link", "probe", "upload"]
 
@@ -49,7 +49,7 @@ class JobSql:
         """
         rows = self._query(
             "UPDATE job SET due_at = ?, attempts = attempts + 1 WHERE number ="
-            f" (SELECT number FROM job WHERE {_IS[is_fetch]} AND due_at <= ? ORDER BY due_at, number LIMIT 1)"
+            f" (SELECT number FROM job WHERE {_IS[is_fetch]} AND due_at <= ? ORDER BY due_at, number LIMIT 1 {CLAIMED})"
             " RETURNING number, owner, kind, subject, attempts",
             (_lease_end(), ids.now()),
         )

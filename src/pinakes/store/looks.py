@@ -8,7 +8,7 @@ from itertools import combinations
 
 import msgspec
 
-from pinakes.store.dialect import Driver, id_list
+from pinakes.store.dialect import NUMBERS, Driver, id_list
 
 MOST_DIFFERENT = 11
 """Bits of 64 in which the looks of look-alikes differ."""
@@ -20,20 +20,23 @@ _ALL_BITS = (1 << 64) - 1
 _FLIPS = [0, *(1 << a for a in range(16)), *(1 << a | 1 << b for a, b in combinations(range(16), 2))]
 _decode = msgspec.json.Decoder(list[int]).decode
 
-BAND = "b.value * 65536 + ((x.look >> (16 * b.value)) & 65535)"
+BAND = "(b.value * 65536 + ((x.look >> (16 * b.value)) & 65535))"
 """A band of `x`, an asset, of which `b` is a number from 0 to 3."""
 
+BANDS = "(SELECT 0 AS value UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3)"
+
 INDEX = f"""
-INSERT OR REPLACE INTO asset_look (owner, band, asset, look)
+INSERT INTO asset_look (owner, band, asset, look)
 SELECT x.owner, {BAND}, x.number, x.look
-FROM asset x CROSS JOIN json_each('[0,1,2,3]') b WHERE x.owner = ? AND x.number = ? AND x.look IS NOT NULL
+FROM asset x CROSS JOIN {BANDS} b WHERE x.owner = ? AND x.number = ? AND x.look IS NOT NULL
+ON CONFLICT (owner, band, asset) DO UPDATE SET look = excluded.look
 """
 """Keeps the look of an asset by its bands; takes owner and number. A look never changes once there is one."""
 
 FORGET = f"""
 DELETE FROM asset_look WHERE (owner, band, asset) IN (
     SELECT x.owner, {BAND}, x.number
-    FROM json_each(?) gone CROSS JOIN asset x ON x.number = gone.value CROSS JOIN json_each('[0,1,2,3]') b
+    FROM {NUMBERS} gone CROSS JOIN asset x ON x.number = gone.value CROSS JOIN {BANDS} b
     WHERE x.owner = ? AND x.look IS NOT NULL)
 """
 """Takes a list of numbers, and the owner."""
@@ -46,8 +49,9 @@ def alike(driver: Driver, owner: int, looks: list[int]) -> dict[int, int]:
     """
     bands = [at << 16 | (look >> 16 * at & 65535) ^ flip for flip in _FLIPS for look in looks for at in range(4)]
     ((numbers, kept),) = driver.query(
-        "SELECT json_group_array(asset), json_group_array(look) FROM (SELECT l.asset, l.look FROM json_each(?) b"
-        " CROSS JOIN asset_look l ON l.owner = ? AND l.band = b.value LIMIT ?)",
+        "SELECT json_group_array(asset), json_group_array(look)"
+        f" FROM (SELECT l.asset, l.look FROM {NUMBERS} b"
+        " CROSS JOIN asset_look l ON l.owner = ? AND l.band = b.value LIMIT ?) found",
         (id_list(bands), owner, _MOST_ROWS),
     )
     found = dict(zip(_decode(numbers), _decode(kept), strict=True))

@@ -3,7 +3,7 @@
 import msgspec
 
 from pinakes.collections import MemberNoun
-from pinakes.store.dialect import IDS, Driver, id_list
+from pinakes.store.dialect import IDS, NUMBERS, Driver, id_list
 
 
 class MemberState(msgspec.Struct, frozen=True):
@@ -24,28 +24,28 @@ class MemberSql:
         table = f"collection_{noun}"
         self._states = f"""
             SELECT x.id, x.number, x.deleted_at IS NULL, m.{noun} IS NOT NULL,
-                x.id IS (SELECT thumbnail_asset_id FROM collection WHERE number = ?)
-            FROM json_each(?) wanted
+                x.id IS NOT DISTINCT FROM (SELECT thumbnail_asset_id FROM collection WHERE owner = ? AND number = ?)
+            FROM {IDS} wanted
             CROSS JOIN {noun} x ON x.owner = ? AND x.id = wanted.value
             LEFT JOIN {table} m ON m.owner = ? AND m.collection = ? AND m.{noun} = x.number
         """
         self._live = f"SELECT id FROM {noun} WHERE owner = ? AND id IN {IDS} AND deleted_at IS NULL"
-        self._insert = f"INSERT INTO {table} (owner, collection, {noun}) SELECT ?, ?, value FROM json_each(?)"
-        self._delete = f"DELETE FROM {table} WHERE owner = ? AND collection = ? AND {noun} IN {IDS}"
+        self._insert = f"INSERT INTO {table} (owner, collection, {noun}) SELECT ?, ?, value FROM {NUMBERS} member"
+        self._delete = f"DELETE FROM {table} WHERE owner = ? AND collection = ? AND {noun} IN {NUMBERS}"
         self._recount = f"""
             UPDATE collection SET updated_at = max(updated_at, ?), {noun}_count = {noun}_count + ? * (
                 SELECT count(*) FROM {table} m
-                WHERE m.owner = collection.owner AND m.collection = collection.number AND m.{noun} IN {IDS}
+                WHERE m.owner = collection.owner AND m.collection = collection.number AND m.{noun} IN {NUMBERS}
             )
             WHERE +owner = ? AND number IN (
-                SELECT m.collection FROM json_each(?) moved
+                SELECT m.collection FROM {NUMBERS} moved
                 CROSS JOIN {table} m ON m.owner = ? AND m.{noun} = moved.value
             )
         """  # the plus keeps SQLite from walking all of the owner's collections instead of the few numbers
 
     def states(self, owner: int, collection: int, ids: list[str]) -> dict[str, MemberState]:
         """Of each id that exists, in the trash or not. Other ids are left out."""
-        rows = self._query(self._states, (collection, id_list(ids), owner, owner, collection))
+        rows = self._query(self._states, (owner, collection, id_list(ids), owner, owner, collection))
         return {row[0]: MemberState(row[1], bool(row[2]), bool(row[3]), bool(row[4])) for row in rows}
 
     def live(self, owner: int, ids: list[str]) -> set[str]:

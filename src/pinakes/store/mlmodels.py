@@ -7,7 +7,7 @@ from pinakes.model_hashes import ModelHashes
 from pinakes.model_types import FoundModel, ModelFacts, ModelFile, ModelSettings
 from pinakes.page import Key
 from pinakes.store import fulltext, pages
-from pinakes.store.dialect import IDS, Driver, Row, id_list, names_of
+from pinakes.store.dialect import IDS, LOCKED, NUMBERED_IDS, Driver, Row, id_list, json_text, names_of, sorted_names_of
 
 _STORED = (
     "id, name, type, status, short_description, description, privacy, parent_id, author_id, settings,"
@@ -25,7 +25,8 @@ _COLUMNS = f"""
      JOIN collection c ON c.owner = m.owner AND c.number = m.collection AND c.deleted_at IS NULL
      WHERE m.owner = x.owner AND m.model = x.number),
     (SELECT json_group_array(e.id) FROM (
-        SELECT a.id FROM model_example e JOIN asset a ON a.number = e.asset AND a.deleted_at IS NULL
+        SELECT a.id FROM model_example e
+        JOIN asset a ON a.owner = e.owner AND a.number = e.asset AND a.deleted_at IS NULL
         WHERE e.owner = x.owner AND e.model = x.number ORDER BY e.position) e)
 """
 
@@ -33,7 +34,6 @@ _IN_COLLECTIONS = f"""x.number IN (
     SELECT m.model FROM collection c JOIN collection_model m ON m.owner = c.owner AND m.collection = c.number
     WHERE c.owner = ? AND c.id IN {IDS} AND m.owner = ?)"""
 
-_encode = msgspec.json.Encoder().encode
 _decode_facts = msgspec.json.Decoder(ModelFacts).decode
 _decode_hashes = msgspec.json.Decoder(ModelHashes).decode
 _decode_settings = msgspec.json.Decoder(ModelSettings).decode
@@ -43,12 +43,14 @@ class ModelSql:
     """Statements on `model` and `model_example`."""
 
     def __init__(self, driver: Driver) -> None:
+        self._driver = driver
         self._query = driver.query
         self._change = driver.change
 
     def find(self, owner: int, id: str) -> FoundModel | None:
         """A live model."""
-        sql = f"SELECT {_COLUMNS} FROM model x WHERE x.owner = ? AND x.id = ? AND x.deleted_at IS NULL"
+        lock = LOCKED.format("x")
+        sql = f"SELECT {_COLUMNS} FROM model x WHERE x.owner = ? AND x.id = ? AND x.deleted_at IS NULL {lock}"
         rows = self._query(sql, (owner, id))
         return _row(rows[0]) if rows else None
 
@@ -83,14 +85,14 @@ class ModelSql:
                 row.privacy,
                 row.parent_id,
                 row.author_id,
-                _encode(row.settings).decode(),
+                json_text(row.settings),
                 row.created_at,
                 row.updated_at,
                 *_file_of(row),
             ),
         )
         number = int(rows[0][0])
-        self._change(fulltext.INDEX["model"], (id_list([number]), owner))
+        fulltext.index(self._driver, "model", owner, [number])
         return number
 
     def update(self, owner: int, row: FoundModel, is_cover_set: bool) -> None:
@@ -103,7 +105,7 @@ class ModelSql:
                 row.type,
                 row.short_description,
                 row.description,
-                _encode(row.settings).decode(),
+                json_text(row.settings),
                 row.updated_at,
                 is_cover_set,
                 row.thumbnail_asset_id,
@@ -111,14 +113,14 @@ class ModelSql:
                 row.id,
             ),
         )
-        self._change(fulltext.INDEX["model"], (id_list([row.number]), owner))
+        fulltext.index(self._driver, "model", owner, [row.number])
 
     def set_examples(self, owner: int, number: int, asset_ids: list[str]) -> None:
         """Replace a model's examples by live assets."""
         self._change("DELETE FROM model_example WHERE owner = ? AND model = ?", (owner, number))
         self._change(
             "INSERT INTO model_example (owner, model, position, asset)"
-            " SELECT ?, ?, wanted.key, a.number FROM json_each(?) wanted"
+            f" SELECT ?, ?, wanted.key, a.number FROM {NUMBERED_IDS} wanted"
             " CROSS JOIN asset a ON a.owner = ? AND a.id = wanted.value",
             (owner, number, id_list(asset_ids), owner),
         )
@@ -129,7 +131,7 @@ class ModelSql:
             "UPDATE model SET deleted_at = ?, updated_at = ? WHERE owner = ? AND id = ? RETURNING number",
             (now, now, owner, id),
         )
-        self._change(fulltext.FORGET["model"], (id_list([row[0] for row in rows]),))
+        fulltext.forget(self._driver, "model", owner, [row[0] for row in rows])
 
     def untrash(self, owner: int, id: str, now: str) -> None:
         """Unmark a model."""
@@ -137,7 +139,7 @@ class ModelSql:
             "UPDATE model SET deleted_at = NULL, updated_at = ? WHERE owner = ? AND id = ? RETURNING number",
             (now, owner, id),
         )
-        self._change(fulltext.INDEX["model"], (id_list([row[0] for row in rows]), owner))
+        fulltext.index(self._driver, "model", owner, [row[0] for row in rows])
 
     def deleted_at(self, owner: int, ids: list[str]) -> dict[str, str | None]:
         """Of those ids that are models, live or not: when each was deleted."""
@@ -146,7 +148,7 @@ class ModelSql:
 
 
 def _row(row: Row) -> FoundModel:
-    lists = (names_of(row[21]), names_of(row[22]), names_of(row[23]))
+    lists = (sorted_names_of(row[21]), sorted_names_of(row[22]), names_of(row[23]))
     facts = _decode_facts(row[18]) if row[18] else None
     return FoundModel(*(*row[:10], _decode_settings(row[10]), *row[11:13], *row[19:21], *lists, _file(row), facts))
 
@@ -161,8 +163,8 @@ def _file(row: Row) -> ModelFile | None:
 
 def _file_of(row: FoundModel) -> tuple[str | int | None, ...]:
     """The last columns of `_STORED`."""
-    facts = None if row.facts is None else _encode(row.facts).decode()
+    facts = None if row.facts is None else json_text(row.facts)
     if row.file is None:
         return (None, None, None, None, None, facts)
     hashes = msgspec.convert(row.file, ModelHashes, from_attributes=True)
-    return (row.file.sha256, row.file.size, row.file.file_name, row.file.format, _encode(hashes).decode(), facts)
+    return (row.file.sha256, row.file.size, row.file.file_name, row.file.format, json_text(hashes), facts)

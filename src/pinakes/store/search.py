@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pinakes.filters import Noun
 from pinakes.search import Found, Wanted
 from pinakes.store import filters, fulltext, looks
-from pinakes.store.dialect import Driver, Row, id_list
+from pinakes.store.dialect import NUMBERS, ROWS, Driver, Row, Spelling, id_list, matching
 from pinakes.store.filters import Sql
 from pinakes.words import Query
 
@@ -37,7 +37,7 @@ class SearchSql:
         """A page of what is wanted in one project, the trash left out. At most 7 statements, whatever is found."""
         plan = self._plan(noun, owner, wanted)
         if plan.is_ranked:
-            page = _best(plan, wanted)
+            page = _best(self._driver.spelling, plan, wanted)
         elif plan.near is not None and not wanted.sort:
             page = _nearest(plan, plan.near)
         else:
@@ -52,10 +52,10 @@ class SearchSql:
 
     def _plan(self, noun: Noun, owner: int, wanted: Wanted) -> "_Plan":
         near = self._alike(noun, owner, wanted.like) if wanted.like else None
-        match = _match(noun, owner, wanted.query)
+        match = _match(self._driver.spelling, noun, owner, wanted.query)
         is_ranked = match is not None and near is None and not wanted.sort
         lists = [] if wanted.filter is None else filters.lists(noun, owner, wanted.filter)
-        alike = None if near is None else ("SELECT value AS number FROM json_each(?)", (id_list(near),))
+        alike = None if near is None else (f"SELECT value AS number FROM {NUMBERS} near", (id_list(near),))
         needed = [list for list in (match, alike) if list is not None]
         least, count = self._least([*needed, *lists], MANY if is_ranked else FEW)
         where = self._conditions(noun, owner, wanted)
@@ -63,6 +63,7 @@ class SearchSql:
 
     def _conditions(self, noun: Noun, owner: int, wanted: Wanted) -> list[Sql]:
         """All but being in a list."""
+        spelling = self._driver.spelling
         found: list[Sql] = [("x.owner = ? AND x.deleted_at IS NULL", (owner,))]
         if wanted.filter is not None:
             found.append(filters.condition(noun, wanted.filter))
@@ -70,9 +71,11 @@ class SearchSql:
             found.append(("x.privacy = 'public'", ()))
         if wanted.unlike:
             numbers = id_list(self._alike(noun, owner, wanted.unlike))
-            found.append(("x.number NOT IN (SELECT value FROM json_each(?))", (numbers,)))
+            found.append((f"x.number NOT IN {NUMBERS}", (numbers,)))
         if wanted.query.unwanted and not wanted.query.wanted:
-            found.append((f"x.number NOT IN ({_MATCH.format(noun=noun)})", (fulltext.unwanted(owner, wanted.query),)))
+            found.append(
+                (f"x.number NOT IN ({_matched(noun, owner)})", (fulltext.unwanted(spelling, owner, wanted.query),))
+            )
         return found
 
     def _alike(self, noun: Noun, owner: int, wanted: tuple[int, ...]) -> dict[int, int]:
@@ -86,7 +89,7 @@ class SearchSql:
         """The list with the fewest rows, and how many; none when all have more than `most`."""
         if not lists:
             return None, most + 1
-        counts = ", ".join(f"(SELECT count(*) FROM ({sql} LIMIT {most + 1}))" for sql, _ in lists)
+        counts = ", ".join(f"(SELECT count(*) FROM ({sql} LIMIT {most + 1}) few)" for sql, _ in lists)
         (row,) = self._query(f"SELECT {counts}", tuple(value for _, values in lists for value in values))
         count, at = min((count, at) for at, count in enumerate(row))
         return (lists[at] if count <= most else None), count
@@ -95,11 +98,11 @@ class SearchSql:
         """How many pass. When there are many candidates, as many as the newest of them let expect."""
         noun, few = plan.noun, plan.few
         if plan.is_all_words:
-            return self._estimate(plan, f"SELECT number, 1 AS passes FROM ({_newest(plan)})", MOST_COUNTED)
+            return self._estimate(plan, f"SELECT number, 1 AS passes FROM ({_newest(plan)}) s", MOST_COUNTED)
         passing, params = _all(plan.everything)
         if few is None:
             passing, params = _all(plan.where)
-            sample = f"SELECT s.number, {passing} AS passes FROM ({_newest(plan)}) s CROSS JOIN {noun} x"
+            sample = f"SELECT s.number, CASE WHEN {passing} THEN 1 ELSE 0 END AS passes FROM ({_newest(plan)}) s CROSS JOIN {noun} x"
             return self._estimate(plan, f"{sample} ON x.number = s.number", _SAMPLE, params)
         sql = f"SELECT count(*) FROM {_OF_LIST.format(list=few[0], noun=noun)} WHERE {passing}"
         return int(self._query(sql, (*few[1], *params))[0][0])
@@ -109,7 +112,7 @@ class SearchSql:
         ends = ", ".join(f"({_CREATED.format(noun=plan.noun, direction=way)} LIMIT 1)" for way in ("ASC", "DESC"))
         of = plan.match[1] if plan.match else (plan.owner,)
         ((seen, passed, last, first, end),) = self._query(
-            f"SELECT count(*), coalesce(sum(passes), 0), min(number), {ends} FROM ({sample})",
+            f"SELECT count(*), coalesce(sum(passes), 0), min(number), {ends} FROM ({sample}) sample",
             (plan.owner, plan.owner, *params, *of, most),
         )
         return int(passed) if seen < most else int(passed * (end - first + 1) / max(1, end - last + 1))
@@ -144,24 +147,24 @@ class _Plan(NamedTuple):
         return self.match is not None and self.near is None and len(self.where) == 1
 
 
-_MATCH = "SELECT rowid AS number FROM {noun}_text WHERE {noun}_text MATCH ?"
 _CREATED = (
     "SELECT number FROM {noun} INDEXED BY {noun}_created WHERE owner = ? AND deleted_at IS NULL"
     " ORDER BY created_at {direction}, id {direction}"
 )
-_OF_LIST = "(SELECT DISTINCT number FROM ({list})) s CROSS JOIN {noun} x ON x.number = s.number"
+_OF_LIST = "(SELECT DISTINCT number FROM ({list}) list) s CROSS JOIN {noun} x ON x.number = s.number"
 
 # Takes pairs of an asset's number and its bits, and the owner thrice.
-_MODELS_OF = """
+_MODELS_OF = f"""
 WITH near AS MATERIALIZED (
-    SELECT a.number, a.id, n.value ->> 1 AS bits FROM json_each(?) n CROSS JOIN asset a ON a.number = n.value ->> 0
+    SELECT a.number, a.id, CAST(n.value ->> 1 AS INTEGER) AS bits
+    FROM {ROWS} n CROSS JOIN asset a ON a.number = CAST(n.value ->> 0 AS BIGINT)
     WHERE a.owner = ? AND a.deleted_at IS NULL
 )
 SELECT number, min(bits) FROM (
     SELECT e.model AS number, n.bits FROM near n CROSS JOIN model_example e ON e.owner = ? AND e.asset = n.number
     UNION ALL
     SELECT m.number, n.bits FROM near n CROSS JOIN model m ON m.owner = ? AND m.thumbnail_asset_id = n.id
-) GROUP BY number
+) shown GROUP BY number
 """
 
 
@@ -171,14 +174,20 @@ def _newest(plan: _Plan) -> str:
     return f"{plan.match[0]} ORDER BY rowid DESC LIMIT ?" if plan.match else f"{created} LIMIT ?"
 
 
-def _match(noun: Noun, owner: int, query: Query) -> Sql | None:
+def _matched(noun: Noun, owner: int) -> str:
+    """The list of what has the words that are its parameter."""
+    table = f"{noun}_text"
+    return f"SELECT rowid AS number FROM {table} WHERE {matching(table, owner)}"
+
+
+def _match(spelling: Spelling, noun: Noun, owner: int, query: Query) -> Sql | None:
     """The list of what has the words."""
-    return (_MATCH.format(noun=noun), (fulltext.anywhere(owner, query),)) if query.wanted else None
+    return (_matched(noun, owner), (fulltext.anywhere(spelling, owner, query),)) if query.wanted else None
 
 
 def _within(list: Sql, number: str = "x.number") -> Sql:
     """Being in a list, which is read once."""
-    return f"+{number} IN (SELECT number FROM ({list[0]}))", list[1]
+    return f"+{number} IN (SELECT number FROM ({list[0]}) list)", list[1]
 
 
 def _worded(match: Sql | None, among: Sql | None) -> list[Sql]:
@@ -188,7 +197,7 @@ def _worded(match: Sql | None, among: Sql | None) -> list[Sql]:
     if among is None:
         return [_within(match)]
     (sql, values), (list, of) = match, among
-    ends = f"rowid BETWEEN (SELECT min(number) FROM ({list})) AND (SELECT max(number) FROM ({list}))"
+    ends = f"rowid BETWEEN (SELECT min(number) FROM ({list}) list) AND (SELECT max(number) FROM ({list}) list)"
     return [_within((f"{sql} AND {ends} AND +rowid IN ({list})", (*values, *of, *of, *of)))]
 
 
@@ -199,21 +208,22 @@ def _all(conditions: list[Sql]) -> Sql:
 def _nearest(plan: _Plan, near: dict[int, int]) -> Sql:
     passing, params = _all([*plan.where, *_worded(plan.match, plan.alike)])
     return (
-        "SELECT x.id, s.bits FROM (SELECT value ->> 0 AS number, value ->> 1 AS bits FROM json_each(?)) s"
+        "SELECT x.id, s.bits FROM (SELECT CAST(value ->> 0 AS BIGINT) AS number, CAST(value ->> 1 AS INTEGER) AS bits"
+        f" FROM {ROWS} near) s"
         f" CROSS JOIN {plan.noun} x ON x.number = s.number WHERE {passing} ORDER BY s.bits, x.number DESC",
         (id_list(near.items()), *params),
     )
 
 
-def _best(plan: _Plan, wanted: Wanted) -> Sql:
+def _best(spelling: Spelling, plan: _Plan, wanted: Wanted) -> Sql:
     """The parts of `fulltext.ranked` one after the other: SQLite begins with one when those before are at their end."""
     table = f"{plan.noun}_text"
     among = [] if plan.least is None or plan.least is plan.match else [_within(plan.least, f"{table}.rowid")]
     passing, params = _all([*among, *plan.where])
-    parts = fulltext.ranked(plan.owner, wanted.query)
+    parts = fulltext.ranked(spelling, plan.owner, wanted.query)
     sql = " UNION ALL ".join(
         f"SELECT * FROM (SELECT x.id, {place} FROM {table} CROSS JOIN {plan.noun} x ON x.number = {table}.rowid"
-        f" WHERE {table} MATCH ? AND {passing} ORDER BY {table}.rowid DESC LIMIT ?)"
+        f" WHERE {matching(table, plan.owner)} AND {passing} ORDER BY {table}.rowid DESC LIMIT ?) part{place}"
         for place in range(len(parts))
     )
     most = wanted.offset + wanted.limit + 1
@@ -226,7 +236,9 @@ def _sorted(plan: _Plan, sort: tuple[tuple[str, bool], ...]) -> Sql:
     columns = [(f"x.{filters.column_of(field)}", is_descending) for field, is_descending in sort]
     first, is_descending = sort[0]
     columns.append(("x.id" if first in filters.TIMES else "x.number", is_descending))
-    order = ", ".join(f"{column} {'DESC' if descends else 'ASC'}" for column, descends in columns)
+    order = ", ".join(
+        f"{column} {'DESC NULLS LAST' if descends else 'ASC NULLS FIRST'}" for column, descends in columns
+    )
     if plan.few is None:
         index = filters.index_of(plan.noun, first) or f"{plan.noun}_created"
         return f"SELECT x.id, 0 FROM {plan.noun} x INDEXED BY {index} WHERE {passing} ORDER BY {order}", params

@@ -5,22 +5,23 @@ Full durability: write-ahead log with `synchronous=FULL`, so a commit returns af
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib import resources
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 
 from pinakes.errors import PinakesError
 from pinakes.ingredients import stem
-from pinakes.store import Done, Tx
+from pinakes.store import Done, Tx, schema
 from pinakes.store.checkpoint import Checkpointer
-from pinakes.store.dialect import Row, violations
+from pinakes.store.dialect import FTS5, Row
 from pinakes.store.fulltext import terms
 from pinakes.store.group import GroupCommit
+
+T = TypeVar("T")
 
 _WRITE_CACHE_KIB = 32 * 1024
 _READ_CACHE_KIB = 16 * 1024
@@ -30,6 +31,8 @@ _READY_S = 5.0
 
 class SqliteDriver:
     """One connection, counting its statements."""
+
+    spelling = FTS5
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection
@@ -44,6 +47,19 @@ class SqliteDriver:
         self.count += 1
         self.execute(sql, params)
         return self.connection.changes()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        self.query("BEGIN")
+        yield
+        self.query("COMMIT")  # not after an error: the survey ends with its connection
+
+    def damage(self, is_quick: bool) -> list[str]:
+        try:
+            rows = self.query("PRAGMA quick_check" if is_quick else "PRAGMA integrity_check")
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            return [str(error)]
+        return [str(row[0]) for row in rows if row[0] != "ok"]
 
 
 class _Snapshot:
@@ -77,6 +93,8 @@ class _Snapshot:
 class SqliteStore:
     """The engine of `pinakes.store.Store` on one file."""
 
+    is_embedded = True
+
     def __init__(self, path: Path, busy_timeout_s: float = 5.0) -> None:
         self._path = path
         self._busy_timeout_ms = int(busy_timeout_s * 1000)
@@ -87,7 +105,7 @@ class SqliteStore:
         self._lock = threading.RLock()
         self._is_writing = False
         connection = self._connect(_WRITE_CACHE_KIB)
-        _require_schema(connection, path)
+        schema.require("sqlite", connection.pragma("user_version"), str(path), f"--data {path.parent}")
         self._writer = SqliteDriver(connection)
         self._write_tx = Tx(self._writer)
         self._checkpointer = Checkpointer(connection, lambda: self._connect(1024))
@@ -135,8 +153,11 @@ class SqliteStore:
         finally:
             driver.connection.close()
 
+    def transaction(self) -> AbstractContextManager[Tx]:
+        return self.write()
+
     @contextmanager
-    def write(self) -> Iterator[Tx]:
+    def write(self, owner: int | None = None, *, beside: bool = False) -> Iterator[Tx]:  # noqa: ARG002 - all take turns
         with self._lock, violations():
             if self._is_writing:
                 with self._savepoint():
@@ -193,6 +214,9 @@ class SqliteStore:
         with self._lock:
             self._checkpointer.after_commit()
 
+    def attempt(self, verb: Callable[[], T]) -> T:
+        return verb()
+
     def submit(self, verb: Callable[[], Any], token: Any, done: Done) -> None:
         self._group.submit(verb, token, done)
 
@@ -240,7 +264,7 @@ def create_or_upgrade(path: Path) -> list[str]:
         connection.pragma("journal_mode", "wal")
         _add_functions(connection)
         ran = []
-        for number, name, sql in _migrations():
+        for number, name, sql in schema.migrations("sqlite"):
             with connection:
                 connection.execute("SELECT 1 FROM sqlite_schema")
                 if connection.pragma("user_version") < number:
@@ -272,18 +296,18 @@ def is_created(path: Path) -> bool:
     return bool(version)
 
 
-def _require_schema(connection: apsw.Connection, path: Path) -> None:
-    have, need = connection.pragma("user_version"), _migrations()[-1][0]
-    if have < need:
-        raise PinakesError(
-            "UNAVAILABLE",
-            f"{path} has schema {have}, this version needs {need}: run `pinakes migrate --data {path.parent}`.",
-        )
-    if have > need:
-        raise PinakesError("UNAVAILABLE", f"{path} was written by a newer Pinakes (schema {have}): upgrade Pinakes.")
-
-
-def _migrations() -> list[tuple[int, str, str]]:
-    folder = resources.files("pinakes.store") / "migrations" / "sqlite"
-    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
-    return [(int(file.name.split("_")[0]), file.name, file.read_text()) for file in files]
+@contextmanager
+def violations() -> Iterator[None]:
+    """Engine errors as ours: a busy or full store is UNAVAILABLE and may be tried again; anything else is a bug."""
+    try:
+        yield
+    except (apsw.BusyError, apsw.LockedError) as error:
+        raise PinakesError("UNAVAILABLE", "The database is busy with another process; try again.") from error
+    except apsw.ConnectionClosedError as error:
+        raise PinakesError("UNAVAILABLE", "The library is closed.") from error
+    except apsw.FullError as error:
+        raise PinakesError("UNAVAILABLE", "The disk of the database is full; free some space.") from error
+    except (apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError) as error:
+        raise PinakesError("UNAVAILABLE", f"The database cannot be read or written: {error}") from error
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise PinakesError("UNAVAILABLE", f"The database file is damaged; restore a backup: {error}") from error

@@ -3,7 +3,7 @@
 from pinakes.collections import MemberNoun
 from pinakes.page import Key
 from pinakes.store import fulltext
-from pinakes.store.dialect import IDS, Driver, id_list
+from pinakes.store.dialect import IDS, NUMBERS, Driver, id_list
 from pinakes.tags import Tag
 
 
@@ -11,6 +11,7 @@ class TagSql:
     """Statements on `tag`, `asset_tag` and `model_tag`."""
 
     def __init__(self, driver: Driver) -> None:
+        self._driver = driver
         self._query = driver.query
         self._change = driver.change
 
@@ -33,12 +34,12 @@ class TagSql:
         if not names:
             return
         self._change(
-            f"INSERT INTO {noun}_tag (owner, {noun}, name) SELECT ?, ?, value FROM json_each(?)",
+            f"INSERT INTO {noun}_tag (owner, {noun}, name) SELECT ?, ?, value FROM {IDS} added",
             (owner, number, id_list(names)),
         )
-        added = "SELECT value AS name FROM json_each(?)"
+        added = f"SELECT value AS name FROM {IDS} added"
         self._change(_COUNT_IN.format(names=added), (owner, now, now, id_list(names)))
-        self._change(fulltext.INDEX[noun], (id_list([number]), owner))
+        fulltext.index(self._driver, noun, owner, [number])
 
     def delete(self, owner: int, noun: MemberNoun, number: int, names: list[str], now: str) -> None:
         """Untag a live thing of names it has."""
@@ -56,7 +57,7 @@ class TagSql:
             f"DELETE FROM tag WHERE owner = ? AND item_count = 0 AND name IN {IDS}",
             (owner, id_list(names)),
         )
-        self._change(fulltext.INDEX[noun], (id_list([number]), owner))
+        fulltext.index(self._driver, noun, owner, [number])
 
     def recount(self, owner: int, noun: MemberNoun, numbers: list[int], sign: int, now: str) -> None:
         """Count things in (`sign` 1) or out (-1) of every tag they have."""
@@ -73,7 +74,7 @@ class TagSql:
             f"""
             UPDATE tag SET updated_at = max(updated_at, ?), item_count = item_count - (
                 SELECT count(*) FROM {noun}_tag t
-                WHERE t.owner = tag.owner AND t.name = tag.name AND t.{noun} IN {IDS}
+                WHERE t.owner = tag.owner AND t.name = tag.name AND t.{noun} IN {NUMBERS}
             )
             WHERE owner = ? AND name IN ({names})
             """,
@@ -85,10 +86,11 @@ class TagSql:
 # A tag exists as long as something live has it.
 _COUNT_IN = """
 INSERT INTO tag (owner, name, item_count, created_at, updated_at)
-SELECT ?, x.name, 1, ?, ? FROM ({names}) x WHERE true
-ON CONFLICT (owner, name) DO UPDATE SET item_count = item_count + 1, updated_at = max(updated_at, excluded.updated_at)
+SELECT ?, x.name, count(*), ?, ? FROM ({names}) x GROUP BY x.name
+ON CONFLICT (owner, name) DO UPDATE
+SET item_count = tag.item_count + excluded.item_count, updated_at = max(tag.updated_at, excluded.updated_at)
 """
 
-_TAGS_OF = """
-SELECT t.name FROM json_each(?) moved CROSS JOIN {noun}_tag t ON t.owner = ? AND t.{noun} = moved.value
+_TAGS_OF = f"""
+SELECT t.name FROM {NUMBERS} moved CROSS JOIN {{noun}}_tag t ON t.owner = ? AND t.{{noun}} = moved.value
 """

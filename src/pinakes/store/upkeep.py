@@ -3,16 +3,14 @@
 Members, tags, examples and links of a row are its *dependents*: they go with it when its days in the trash are over.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Literal
 
-import apsw
 import msgspec
 
 from pinakes.store import looks
 from pinakes.store.contradictions import CONTRADICTIONS
-from pinakes.store.dialect import IDS, Driver, Row, id_list
+from pinakes.store.dialect import IDS, NUMBERS, ROWS, Driver, Row, id_list
 
 TrashNoun = Literal["asset", "collection", "model"]
 
@@ -77,6 +75,7 @@ class UpkeepSql:
     """Statements over all projects."""
 
     def __init__(self, driver: Driver) -> None:
+        self._driver = driver
         self._query = driver.query
         self._change = driver.change
 
@@ -107,20 +106,13 @@ class UpkeepSql:
         """Ask the engine for a sign of life."""
         self._query("SELECT value FROM setting LIMIT 1")
 
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """For `Store.survey`, which is in no transaction: everything read inside is of one moment."""
-        self._query("BEGIN")
-        yield
-        self._query("COMMIT")  # not after an error: the survey ends with its connection
+    def snapshot(self) -> AbstractContextManager[None]:
+        """For `Store.survey`: everything read inside is of one moment."""
+        return self._driver.snapshot()
 
     def damage(self, is_quick: bool) -> list[str]:
         """What the engine itself finds wrong with its file; `is_quick` leaves out comparing indexes with tables."""
-        try:
-            rows = self._query("PRAGMA quick_check" if is_quick else "PRAGMA integrity_check")
-        except (apsw.CorruptError, apsw.NotADBError) as error:
-            return [str(error)]
-        return [str(row[0]) for row in rows if row[0] != "ok"]
+        return self._driver.damage(is_quick)
 
     def contradictions(self) -> list[Row]:
         """Where rows contradict each other: code, project id, subject, message."""
@@ -129,14 +121,15 @@ class UpkeepSql:
     def gather(self) -> int:
         """For `Store.survey`: note in a temporary table which bytes are referred to, trash included; how many."""
         self._change(
-            "CREATE TEMP TABLE reference (sha256 TEXT PRIMARY KEY, least INTEGER, most INTEGER,"
+            "CREATE TEMP TABLE reference (sha256 TEXT PRIMARY KEY, least BIGINT, most BIGINT,"
             " has_thumbnail INTEGER, has_preview INTEGER) WITHOUT ROWID"
         )
         return self._change(
             "INSERT INTO reference SELECT sha256, min(size), max(size), max(has_thumbnail), max(has_preview) FROM ("
-            " SELECT sha256, size, has_thumbnail, has_preview FROM asset"
+            " SELECT sha256, size, CASE WHEN has_thumbnail THEN 1 ELSE 0 END AS has_thumbnail,"
+            " CASE WHEN has_preview THEN 1 ELSE 0 END AS has_preview FROM asset"
             " UNION ALL SELECT sha256, size, 0, 0 FROM model WHERE sha256 IS NOT NULL"
-            ") GROUP BY sha256 ORDER BY sha256"
+            ") used GROUP BY sha256 ORDER BY sha256"
         )
 
     def references(self, after: str, limit: int) -> list[Reference]:
@@ -147,7 +140,8 @@ class UpkeepSql:
     def unreferenced(self, hashes: list[str]) -> list[str]:
         """Those of the hashes that `gather` did not note."""
         rows = self._query(
-            "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT sha256 FROM reference)", (id_list(hashes),)
+            f"SELECT value FROM {IDS} seen WHERE NOT EXISTS (SELECT 1 FROM reference r WHERE r.sha256 = value)",
+            (id_list(hashes),),
         )
         return [row[0] for row in rows]
 
@@ -193,47 +187,52 @@ class UpkeepSql:
             return Purge(len(due), 0)
         if noun == "asset":
             self._change(looks.FORGET, (id_list(numbers), owner))
-        sql = f"DELETE FROM {noun} WHERE +owner = ? AND number IN {IDS}"
+        sql = f"DELETE FROM {noun} WHERE +owner = ? AND number IN {NUMBERS}"
         return Purge(len(due), self._change(sql, (owner, id_list(numbers))))
 
     def _clear(self, noun: TrashNoun, table: str, key: str, owner: int, numbers: list[int], limit: int) -> int:
         returned = table.replace("_", ", ") if noun == "collection" else "1, 1"
         gone = self._query(
-            f"DELETE FROM {table} WHERE ({key}) IN"
-            f" (SELECT {key} FROM {table} WHERE owner = ? AND {noun} IN {IDS} LIMIT ?) RETURNING {returned}",
-            (owner, id_list(numbers), limit),
+            f"DELETE FROM {table} WHERE owner = ? AND ({key}) IN"
+            f" (SELECT {key} FROM {table} WHERE owner = ? AND {noun} IN {NUMBERS} LIMIT ?) RETURNING {returned}",
+            (owner, owner, id_list(numbers), limit),
         )
         if noun == "collection" and gone:
             member = table.removeprefix("collection_")
-            self._change(_UNCOUNT.format(noun=member), (id_list(gone),))
+            self._change(_UNCOUNT.format(noun=member), (id_list(gone), owner, owner))
         return len(gone)
 
     def _unset_cover(self, holder: str, owner: int, asset_ids: list[str], limit: int) -> int:
         return self._change(
-            f"UPDATE {holder} SET thumbnail_asset_id = NULL WHERE number IN"
+            f"UPDATE {holder} SET thumbnail_asset_id = NULL WHERE +owner = ? AND number IN"
             f" (SELECT number FROM {holder} WHERE owner = ? AND thumbnail_asset_id IN {IDS} LIMIT ?)",
-            (owner, id_list(asset_ids), limit),
+            (owner, owner, id_list(asset_ids), limit),
         )
 
 
 _HOLDERS = ("collection", "model")
 
 _USERS = f"""
-SELECT u.sha256, coalesce(p.id, ''), min(u.id), count(*)
+SELECT u.sha256, coalesce(p.id, ''), u.id, u.count
 FROM (
-    SELECT sha256, owner, id FROM asset WHERE sha256 IN {IDS}
-    UNION ALL SELECT sha256, owner, id FROM model WHERE sha256 IN {IDS}
+    SELECT sha256, owner, id, count(*) OVER (PARTITION BY sha256) AS count,
+        row_number() OVER (PARTITION BY sha256 ORDER BY id) AS place
+    FROM (
+        SELECT sha256, owner, id FROM asset WHERE sha256 IN {IDS}
+        UNION ALL SELECT sha256, owner, id FROM model WHERE sha256 IN {IDS}
+    ) of_all
 ) u LEFT JOIN project p ON p.number = u.owner
-GROUP BY u.sha256
+WHERE u.place = 1
 """
 
 # Takes pairs of a collection and a member that has left it.
-_UNCOUNT = """
-UPDATE collection SET {noun}_count = {noun}_count - gone.live
+_UNCOUNT = f"""
+UPDATE collection SET {{noun}}_count = {{noun}}_count - gone.live
 FROM (
-    SELECT json_extract(pair.value, '$[0]') AS number, count(*) AS live
-    FROM json_each(?) pair JOIN {noun} x ON x.number = json_extract(pair.value, '$[1]') AND x.deleted_at IS NULL
+    SELECT CAST(pair.value ->> 0 AS BIGINT) AS number, count(*) AS live
+    FROM {ROWS} pair CROSS JOIN {{noun}} x
+    ON x.owner = ? AND x.number = CAST(pair.value ->> 1 AS BIGINT) AND x.deleted_at IS NULL
     GROUP BY 1
 ) gone
-WHERE collection.number = gone.number
+WHERE +collection.owner = ? AND collection.number = gone.number
 """

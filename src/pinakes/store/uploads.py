@@ -2,7 +2,7 @@
 
 import msgspec
 
-from pinakes.store.dialect import IDS, Driver, Row, id_list
+from pinakes.store.dialect import IDS, LOCKED, Driver, Row, id_list, json_text
 from pinakes.upload_types import AssetOptions, FoundUpload, StoredPart
 
 _STORED = (
@@ -11,7 +11,6 @@ _STORED = (
 )
 _COLUMNS = ", ".join(f"x.{name.strip()}" for name in f"number, {_STORED}".split(","))
 
-_encode = msgspec.json.Encoder().encode
 _decode_options = msgspec.json.Decoder(AssetOptions).decode
 
 
@@ -24,7 +23,8 @@ class UploadSql:
 
     def find(self, owner: int, id: str) -> FoundUpload | None:
         """An upload, whatever its status."""
-        rows = self._query(f"SELECT {_COLUMNS} FROM upload x WHERE x.owner = ? AND x.id = ?", (owner, id))
+        lock = LOCKED.format("x")
+        rows = self._query(f"SELECT {_COLUMNS} FROM upload x WHERE x.owner = ? AND x.id = ? {lock}", (owner, id))
         return _row(rows[0]) if rows else None
 
     def owner_of(self, project_id: str) -> int | None:
@@ -34,7 +34,7 @@ class UploadSql:
 
     def insert(self, owner: int, row: FoundUpload) -> None:
         """Store a new upload."""
-        values = msgspec.structs.astuple(msgspec.structs.replace(row, options=_encode(row.options).decode()))
+        values = msgspec.structs.astuple(msgspec.structs.replace(row, options=json_text(row.options)))
         self._change(f"INSERT INTO upload (owner, {_STORED}) VALUES ({', '.join('?' * 17)})", (owner, *values[1:]))
 
     def set_status(self, owner: int, row: FoundUpload) -> None:
@@ -61,7 +61,7 @@ class UploadSql:
 
     def total(self, owner: int, number: int) -> tuple[int, int]:
         """How many parts are there, and their bytes."""
-        sql = "SELECT count(*), coalesce(sum(size), 0) FROM upload_part WHERE owner = ? AND upload = ?"
+        sql = "SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM upload_part WHERE owner = ? AND upload = ?"
         count, size = self._query(sql, (owner, number))[0]
         return count, size
 

@@ -1,0 +1,1 @@
+"""Servers of other makers, for tests, measurements and trials. They end with whoever started them."""

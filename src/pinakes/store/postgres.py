@@ -1,0 +1,270 @@
+"""The engine for many processes: PostgreSQL through psycopg, a transaction for each verb.
+
+Each statement sees what is committed when it begins (READ COMMITTED), and these locks make verbs take turns where they
+must (docs/decisions/0018-postgresql.md): a row that a verb is about to change (`dialect.LOCKED`), and advisory locks of
+the transaction on the library and on the project, shared by those who work beside others.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import errors
+
+from pinakes.config import Config
+from pinakes.errors import PinakesError
+from pinakes.store import Done, Tx, schema
+from pinakes.store.connections import Connections, Link, is_lost
+from pinakes.store.group import call
+
+T = TypeVar("T")
+
+_LOCKS = 0x50494E41
+"""The first half of our advisory locks, lest they meet those of others in the same database."""
+_LIBRARY, _SCHEMA = 0, -1
+_MOST_TRIES = 8
+_AGAIN = (errors.SerializationFailure, errors.DeadlockDetected)
+_FULL = (errors.DiskFull, errors.OutOfMemory, errors.TooManyConnections)
+_NOT_NOW = (
+    *(errors.LockNotAvailable, errors.QueryCanceled, errors.IdleInTransactionSessionTimeout),
+    *(errors.ReadOnlySqlTransaction, errors.CannotConnectNow, errors.ObjectInUse, errors.TransactionTimeout),
+)
+
+
+class _Lost(Exception):  # noqa: N818 - what happened to a transaction, for whoever might run it again
+    """The connection went before the transaction was to be committed: nothing of it is stored."""
+
+
+class PostgresStore:
+    """The engine of `pinakes.store.Store` on one database."""
+
+    is_embedded = False
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        read_url: str = "",
+        connections: int = 16,
+        lock_timeout_s: int = 5,
+        statement_timeout_s: int = 30,
+        is_prepared: bool = True,
+    ) -> None:
+        self._url = url
+        self._is_prepared = is_prepared
+        self._local = threading.local()
+        limits = f"SET LOCAL lock_timeout = '{lock_timeout_s}s'; SET LOCAL statement_timeout = '{statement_timeout_s}s'"
+        self._begin_write = f"BEGIN; {limits}"
+        self._begin_read = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {limits}"
+        self._wait_s = lock_timeout_s
+        self._connections = Connections(url, connections, lock_timeout_s, is_prepared=is_prepared)
+        self._threads = ThreadPoolExecutor(connections, thread_name_prefix="writer")
+        with _violations():
+            schema.require("postgres", _version(url), "The database", "--database-url URL")
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        if link := self._current():
+            yield _tx(link)
+            return
+        with _violations():
+            link = self._connections.take(self._begin_read)
+            try:
+                yield _tx(link)
+                link.commit()
+            except BaseException as error:
+                _end(link, error)
+                raise
+            finally:
+                self._connections.give(link)
+
+    @contextmanager
+    def survey(self) -> Iterator[Tx]:
+        """One transaction, for what it notes is gone with it; each of its statements sees what is committed then."""
+        with _violations():
+            link = Link(self._url, is_prepared=False)
+            try:
+                link.command(
+                    "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+                )
+                yield Tx(link)
+            finally:
+                link.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Tx]:
+        if link := self._current():
+            yield _tx(link)
+            return
+        with _violations():
+            link = self._connections.take(self._begin_write)
+            link.is_writing = True
+            self._local.link, self._local.held = link, set()
+            try:
+                yield _tx(link)
+            except BaseException as error:
+                _end(link, error)
+                raise
+            else:
+                link.commit()
+            finally:
+                self._local.link = None
+                self._connections.give(link)
+
+    @contextmanager
+    def write(self, owner: int | None = None, *, beside: bool = False) -> Iterator[Tx]:
+        with self.transaction() as tx:
+            self._lock(owner, beside)
+            yield tx
+
+    def _lock(self, owner: int | None, beside: bool) -> None:
+        """Take turns: with all others in the library, or with those in the project, or `beside` with neither."""
+        wanted = [(_LIBRARY, beside or owner is not None), *([] if owner is None else [(owner, beside)])]
+        held = self._local.held
+        if missing := [lock for lock in wanted if lock not in held and (lock[0], False) not in held]:
+            link: Link = self._local.link
+            link.command("SELECT " + ", ".join(_lock_call(number, is_shared) for number, is_shared in missing))
+            held.update(missing)
+
+    def _current(self) -> Link | None:
+        """The transaction that this thread writes in."""
+        link: Link | None = getattr(self._local, "link", None)
+        return link
+
+    def attempt(self, verb: Callable[[], T]) -> T:
+        result, error = _outcome(verb)
+        if error is not None:
+            raise error
+        return result  # type: ignore[no-any-return]
+
+    def submit(self, verb: Callable[[], Any], token: Any, done: Done) -> None:
+        try:
+            self._threads.submit(self._answer, verb, token, done)
+        except RuntimeError as error:
+            raise PinakesError("UNAVAILABLE", "The library is closed.") from error
+
+    def _answer(self, verb: Callable[[], Any], token: Any, done: Done) -> None:
+        call(done, [(token, *_outcome(verb))])
+
+    def ready(self) -> None:
+        """UNAVAILABLE unless the database takes writes, which a standby does not."""
+        with self.transaction():
+            if self._local.link.query("SELECT pg_is_in_recovery()") != [(False,)]:
+                raise PinakesError("UNAVAILABLE", "The database is a standby and takes no writes.")
+
+    def statements(self) -> int:
+        return self._connections.statements()
+
+    def log_bytes(self) -> int:
+        """PostgreSQL looks after its log itself."""
+        return 0
+
+    def close(self) -> None:
+        self._threads.shutdown()
+        self._connections.close()
+
+
+def open_store(config: Config) -> PostgresStore:
+    """The database that a configuration names."""
+    return PostgresStore(
+        config.database_url,
+        read_url=config.database_read_url,
+        connections=config.database_connections,
+        lock_timeout_s=config.busy_timeout_s,
+        statement_timeout_s=config.statement_timeout_s,
+        is_prepared=config.database_prepare,
+    )
+
+
+def _lock_call(number: int, is_shared: bool) -> str:
+    return f"pg_advisory_xact_lock{'_shared' if is_shared else ''}({_LOCKS}, {number & 0x7FFFFFFF})"
+
+
+def _outcome(verb: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+    """What came of a verb. One that met others, or lost its connection before its end, is run anew a few times."""
+    for attempt in range(_MOST_TRIES):
+        try:
+            return verb(), None
+        except PinakesError as error:
+            if attempt == _MOST_TRIES - 1 or not isinstance(error.__cause__, (*_AGAIN, _Lost)):
+                return None, error
+        except BaseException as error:  # noqa: BLE001 - handed to whoever asked for this verb
+            return None, error
+        time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - who met should not meet again
+    raise AssertionError("the last try returns")
+
+
+def _tx(link: Link) -> Tx:
+    """The nouns' statements on a connection, made once."""
+    tx: Tx = link.tx or Tx(link)
+    link.tx = tx
+    return tx
+
+
+def _end(link: Link, error: BaseException) -> None:
+    """End a transaction of which nothing is to be stored. What cannot be ended ends with its connection."""
+    if is_lost(error):
+        raise _Lost from error
+    try:
+        link.command("ROLLBACK")
+    except psycopg.Error:
+        link.close()
+
+
+@contextmanager
+def _violations() -> Iterator[None]:
+    """Errors of the engine as ours: what may be over soon is UNAVAILABLE and may be tried again; the rest is a bug."""
+    try:
+        yield
+    except _Lost as error:
+        raise _unavailable("The database was away for a moment; try again.") from error
+    except _AGAIN as error:
+        raise _unavailable("Many change the same at once; try again.") from error
+    except _FULL as error:
+        raise _unavailable(f"The database has run out of something: {error.diag.message_primary}.") from error
+    except _NOT_NOW as error:
+        raise _unavailable(f"The database cannot do that now: {error.diag.message_primary}.") from error
+    except psycopg.errors.InvalidPassword as error:
+        raise PinakesError("UNAVAILABLE", "The database refuses the user or password of database_url.") from error
+    except psycopg.OperationalError as error:
+        raise _unavailable("The database does not answer; make sure it runs, then try again.") from error
+
+
+def _unavailable(message: str) -> PinakesError:
+    return PinakesError("UNAVAILABLE", message, retryAfter=1)
+
+
+def is_created(url: str) -> bool:
+    """Whether the database holds a schema of ours, of whatever version."""
+    with _violations():
+        return _version(url) > 0
+
+
+def create_or_upgrade(url: str) -> list[str]:
+    """Bring a database to the newest schema, creating it if need be; the names of the migrations that ran.
+
+    Of several processes that do so at once, one does, and the others wait for it.
+    """
+    ran = []
+    with _violations(), psycopg.connect(url) as connection:
+        connection.execute(f"SELECT pg_advisory_xact_lock({_LOCKS}, {_SCHEMA})")
+        connection.execute("CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL)")
+        rows = connection.execute("SELECT coalesce(max(number), 0) FROM migration").fetchall()
+        for number, name, sql in schema.migrations("postgres"):
+            if number > rows[0][0]:
+                connection.execute(sql)
+                connection.execute("INSERT INTO migration (number, name) VALUES (%s, %s)", (number, name))
+                ran.append(name)
+    return ran
+
+
+def _version(url: str) -> int:
+    with psycopg.connect(url, connect_timeout=5) as connection:
+        if connection.execute("SELECT to_regclass('migration')").fetchall() == [(None,)]:
+            return 0
+        return int(connection.execute("SELECT coalesce(max(number), 0) FROM migration").fetchall()[0][0])

@@ -4,10 +4,12 @@ import base64
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from local.postgres import PostgresServer
 from pinakes import access, asset_bytes, assets, ids, projects
 from pinakes.access import Actor, ApiKeySecret, NewApiKey
 from pinakes.asset_types import THUMBNAIL_SIZES, Asset, Bytes
@@ -15,6 +17,7 @@ from pinakes.assets import NewAsset
 from pinakes.blobs import thumbnail_key
 from pinakes.config import Config
 from pinakes.library import Library, open_library
+from pinakes.store.postgres import create_or_upgrade
 
 pytest_plugins = ["archives", "issuers", "postgres", "shelves"]
 """Modules whose fixtures several files of tests share."""
@@ -49,20 +52,22 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture(params=ENGINES)
-def config(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
+def config(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Config]:
     """The configuration of a library of its own, on each engine in turn."""
-    return engine_config(request.param, tmp_path)
+    with new_database(request.param, request) as url:
+        yield Config(data=str(tmp_path / "data"), busy_timeout_s=1, database_url=url)
 
 
-def engine_config(engine: str, folder: Path) -> Config:
-    """A configuration that keeps everything in `folder`, on one of `ENGINES`."""
+@contextmanager
+def new_database(engine: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The `database_url` of an empty library on one of `ENGINES`, for as long as it is needed."""
     if engine == "sqlite":
-        return Config(data=str(folder / "data"), busy_timeout_s=1)
-    import psycopg, uuid
-    name = "t" + uuid.uuid4().hex
-    with psycopg.connect("postgresql://postgres@127.0.0.1:54320/postgres", autocommit=True) as c:
-        c.execute(f"CREATE DATABASE {name} TEMPLATE pinakes_t STRATEGY FILE_COPY")
-    return Config(data=str(folder / "data"), busy_timeout_s=1, database_url=f"postgresql://postgres@127.0.0.1:54320/{name}")
+        yield ""
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    server.make_template("library", create_or_upgrade)
+    with server.fresh("library") as url:
+        yield url
 
 
 @pytest.fixture

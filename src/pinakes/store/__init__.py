@@ -69,7 +69,7 @@ class Store(Protocol):
         ...
 
     def write(self, owner: int | None = None, *, beside: bool = False) -> AbstractContextManager[Tx]:
-        """All or nothing, and durable once left without an exception. Inside another it is a part of that.
+        """All or nothing, and durable once left without an exception. Inside another `write` it is a savepoint.
 
         Nobody else writes meanwhile: in the whole library, or in the project of that number. With `beside`, others
         who say so too may write there meanwhile; that is for verbs which change counts in a row they have locked

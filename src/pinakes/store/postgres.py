@@ -104,7 +104,7 @@ class PostgresStore:
         with _violations():
             link = self._connections.take(self._begin_write)
             link.is_writing = True
-            self._local.link, self._local.held = link, set()
+            self._local.link, self._local.held, self._local.is_writing = link, set(), False
             try:
                 yield _tx(link)
             except BaseException as error:
@@ -118,9 +118,29 @@ class PostgresStore:
 
     @contextmanager
     def write(self, owner: int | None = None, *, beside: bool = False) -> Iterator[Tx]:
-        with self.transaction() as tx:
+        with self.transaction() as tx, self._nested():
             self._lock(owner, beside)
             yield tx
+
+    @contextmanager
+    def _nested(self) -> Iterator[None]:
+        """A savepoint where something may have been written before."""
+        link: Link = self._local.link
+        if not self._local.is_writing:
+            self._local.is_writing = True
+            try:
+                yield
+            finally:
+                self._local.is_writing = False
+            return
+        link.command("SAVEPOINT verb")
+        try:
+            yield
+        except BaseException as error:
+            if not is_lost(error):
+                link.command("ROLLBACK TO SAVEPOINT verb; RELEASE SAVEPOINT verb")
+            raise
+        link.command("RELEASE SAVEPOINT verb")
 
     def _lock(self, owner: int | None, beside: bool) -> None:
         """Take turns: with all others in the library, or with those in the project, or `beside` with neither."""

@@ -37,7 +37,7 @@ class TagSql:
             f"INSERT INTO {noun}_tag (owner, {noun}, name) SELECT ?, ?, value FROM {IDS} added",
             (owner, number, id_list(names)),
         )
-        added = f"SELECT value AS name FROM {IDS} added"
+        added = f"SELECT value AS name, 1 AS count FROM {IDS} added"
         self._change(_COUNT_IN.format(names=added), (owner, now, now, id_list(names)))
         fulltext.index(self._driver, noun, owner, [number])
 
@@ -65,7 +65,7 @@ class TagSql:
         count(owner, noun, numbers, now)
 
     def _count_in(self, owner: int, noun: MemberNoun, numbers: list[int], now: str) -> None:
-        names = _TAGS_OF.format(noun=noun)
+        names = _COUNTED_TAGS_OF.format(noun=noun)
         self._change(_COUNT_IN.format(names=names), (owner, now, now, id_list(numbers), owner))
 
     def _count_out(self, owner: int, noun: MemberNoun, numbers: list[int], now: str) -> None:
@@ -86,11 +86,16 @@ class TagSql:
 # A tag exists as long as something live has it.
 _COUNT_IN = """
 INSERT INTO tag (owner, name, item_count, created_at, updated_at)
-SELECT ?, x.name, count(*), ?, ? FROM ({names}) x GROUP BY x.name
+SELECT ?, x.name, x.count, ?, ? FROM ({names}) x WHERE true
 ON CONFLICT (owner, name) DO UPDATE
 SET item_count = tag.item_count + excluded.item_count, updated_at = max(tag.updated_at, excluded.updated_at)
 """
 
 _TAGS_OF = f"""
 SELECT t.name FROM {NUMBERS} moved CROSS JOIN {{noun}}_tag t ON t.owner = ? AND t.{{noun}} = moved.value
+"""
+
+_COUNTED_TAGS_OF = f"""
+SELECT t.name, count(*) AS count FROM {NUMBERS} moved
+CROSS JOIN {{noun}}_tag t ON t.owner = ? AND t.{{noun}} = moved.value GROUP BY t.name
 """

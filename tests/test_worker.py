@@ -65,8 +65,7 @@ def test_of_several_workers_one_sweeps(
 
 
 def test_a_sweep_that_was_stopped_is_due_at_once(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    def until_told(library: Library, *, rest: upkeep.Rest) -> SweepReport:
-        assert library
+    def until_told(_library: Library, *, rest: upkeep.Rest) -> SweepReport:
         while not rest(0.01):
             pass
         return SweepReport()

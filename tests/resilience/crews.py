@@ -65,6 +65,11 @@ def worker_of(response: httpx.Response) -> str:
     return response.headers["x-trace-id"][:12]
 
 
+def at(client: httpx.Client, link: str) -> str:
+    """Where a link leads, at the process that a client talks to."""
+    return str(client.base_url.join("/")).rstrip("/") + httpx.URL(link).raw_path.decode()
+
+
 def workers(server: Server) -> list[psutil.Process]:
     """The processes that answer for a server of several."""
     return [child for child in psutil.Process(server.process.pid).children() if _listens(child)]

@@ -32,7 +32,9 @@ SELECT x.owner, {BAND}, x.number, x.look
 FROM asset x CROSS JOIN {NUMBERS} b WHERE x.owner = ? AND x.number = ? AND x.look IS NOT NULL
 ON CONFLICT (owner, band, asset) DO UPDATE SET look = excluded.look
 """
-"""Keeps the look of an asset by its bands; takes `ALL_BANDS`, owner and number. A look never changes once there is one."""
+"""Keeps the look of an asset by its bands; takes `ALL_BANDS`, owner and number.
+
+A look never changes once there is one."""
 
 FORGET = f"""
 DELETE FROM asset_look WHERE (owner, band, asset) IN (

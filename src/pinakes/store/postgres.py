@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
 
 from pinakes.config import Config
-from pinakes.errors import PinakesError
+from pinakes.errors import PinakesError, bad_request
 from pinakes.store import Done, Tx, schema
 from pinakes.store.connections import Connections, Link, is_lost
-from pinakes.store.group import call
+from pinakes.store.group import MOST_WAITING, call
 
 T = TypeVar("T")
 
@@ -61,6 +62,7 @@ class PostgresStore:
         self._local = threading.local()
         setup = f"SET lock_timeout = '{lock_timeout_s}s'; SET statement_timeout = '{statement_timeout_s}s'"
         self._connections = Connections(url, setup, connections, lock_timeout_s, is_prepared=is_prepared)
+        self._room = threading.Semaphore(MOST_WAITING)
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="writer")
         with _violations():
             schema.require("postgres", _version(url), "The database", "--database-url URL")
@@ -167,13 +169,18 @@ class PostgresStore:
         return result  # type: ignore[no-any-return]
 
     def submit(self, verb: Callable[[], Any], token: Any, done: Done) -> None:
+        if not self._room.acquire(blocking=False):
+            raise PinakesError("UNAVAILABLE", "Too many writes are waiting; try again shortly.")
         try:
             self._threads.submit(self._answer, verb, token, done)
         except RuntimeError as error:
+            self._room.release()
             raise PinakesError("UNAVAILABLE", "The library is closed.") from error
 
     def _answer(self, verb: Callable[[], Any], token: Any, done: Done) -> None:
-        call(done, [(token, *_outcome(verb))])
+        outcome = _outcome(verb)
+        self._room.release()
+        call(done, [(token, *outcome)])
 
     def ready(self) -> None:
         """UNAVAILABLE unless the database takes writes, which a standby does not."""
@@ -266,14 +273,27 @@ def _violations() -> Iterator[None]:
         raise _unavailable(f"The database has run out of something: {error.diag.message_primary}.") from error
     except _NOT_NOW as error:
         raise _unavailable(f"The database cannot do that now: {error.diag.message_primary}.") from error
-    except psycopg.errors.InvalidPassword as error:
-        raise PinakesError("UNAVAILABLE", "The database refuses the user or password of database_url.") from error
+    except errors.InsufficientPrivilege as error:
+        message = f"The user of database_url may not do what a library needs: {error.diag.message_primary}."
+        raise PinakesError("UNAVAILABLE", message) from error
     except psycopg.OperationalError as error:
-        raise _unavailable("The database does not answer; make sure it runs, then try again.") from error
+        reason = str(error).strip().splitlines()[0]
+        raise _unavailable(f"The database of database_url does not answer: {reason}") from error
 
 
 def _unavailable(message: str) -> PinakesError:
     return PinakesError("UNAVAILABLE", message, retryAfter=1)
+
+
+def check_url(url: str) -> None:
+    """BAD_REQUEST for what is no address of a database. It may hold a password, and is not told again."""
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        form = "postgresql://user:password@host:5432/name, with special characters percent-encoded"
+        raise bad_request(
+            "database_url", f"this is no address of a PostgreSQL database; it has the form {form}"
+        ) from error
 
 
 def is_created(url: str) -> bool:
@@ -290,18 +310,20 @@ def create_or_upgrade(url: str) -> list[str]:
     ran = []
     with _violations(), psycopg.connect(url) as connection:
         connection.execute(f"SELECT pg_advisory_xact_lock({_LOCKS}, {_SCHEMA})")
-        connection.execute("CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL)")
-        rows = connection.execute("SELECT coalesce(max(number), 0) FROM migration").fetchall()
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS pinakes_migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL)"
+        )
+        rows = connection.execute("SELECT coalesce(max(number), 0) FROM pinakes_migration").fetchall()
         for number, name, sql in schema.migrations("postgres"):
             if number > rows[0][0]:
                 connection.execute(sql)
-                connection.execute("INSERT INTO migration (number, name) VALUES (%s, %s)", (number, name))
+                connection.execute("INSERT INTO pinakes_migration (number, name) VALUES (%s, %s)", (number, name))
                 ran.append(name)
     return ran
 
 
 def _version(url: str) -> int:
     with psycopg.connect(url, connect_timeout=5) as connection:
-        if connection.execute("SELECT to_regclass('migration')").fetchall() == [(None,)]:
+        if connection.execute("SELECT to_regclass('pinakes_migration')").fetchall() == [(None,)]:
             return 0
-        return int(connection.execute("SELECT coalesce(max(number), 0) FROM migration").fetchall()[0][0])
+        return int(connection.execute("SELECT coalesce(max(number), 0) FROM pinakes_migration").fetchall()[0][0])

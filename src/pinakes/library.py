@@ -104,6 +104,8 @@ def _engine(config: Config) -> _Engine:
     if config.is_postgres:
         from pinakes.store import postgres
 
+        postgres.check_url(config.database_url)
+
         url = config.database_url
         return _Engine(
             "the database",

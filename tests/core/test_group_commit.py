@@ -233,7 +233,7 @@ def test_closing_finishes_what_waits_and_refuses_what_comes(
 def test_too_many_waiting_are_refused(
     library: Library, admin: Actor, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pinakes.store.group._MOST_WAITING", 3)
+    monkeypatch.setattr("pinakes.store.X", 3)
     gate = Gate()
     library.store.submit(gate, None, answers.done)
     assert gate.entered.wait(20)

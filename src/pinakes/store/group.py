@@ -10,7 +10,7 @@ from pinakes.errors import PinakesError
 from pinakes.store import Done
 
 _BATCH_SECONDS = 0.02
-_MOST_WAITING = 20_000
+MOST_WAITING = 20_000
 
 Outcome = tuple[Any, BaseException | None]
 Item = tuple[Callable[[], Any], Any, Done]
@@ -36,7 +36,7 @@ class GroupCommit:
     def submit(self, verb: Callable[[], Any], token: Any, done: Done) -> None:
         """UNAVAILABLE when far too many verbs wait already, or the store is closing."""
         with self._door:  # a verb is either in before the door closes, and answered, or refused
-            if self._is_closing or len(self._waiting) >= _MOST_WAITING:
+            if self._is_closing or len(self._waiting) >= MOST_WAITING:
                 raise PinakesError("UNAVAILABLE", "Too many writes are waiting; try again shortly.")
             self._waiting.append((verb, token, done))
         self._wake.release()

@@ -15,18 +15,20 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
 
 from pinakes.config import Config
-from pinakes.errors import PinakesError
+from pinakes.errors import PinakesError, bad_request
 from pinakes.store import Done, Tx, schema
 from pinakes.store.connections import Connections, Link, is_lost
-from pinakes.store.group import call
+from pinakes.store.group import MOST_WAITING, call
 
 T = TypeVar("T")
 
 _LOCKS = 0x50494E41
 """The first half of our advisory locks, lest they meet those of others in the same database."""
 _LIBRARY, _SCHEMA = 0, -1
+_BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _MOST_TRIES = 8
 _AGAIN = (errors.SerializationFailure, errors.DeadlockDetected)
 _FULL = (errors.DiskFull, errors.OutOfMemory, errors.TooManyConnections)
@@ -58,11 +60,9 @@ class PostgresStore:
         self._url = url
         self._is_prepared = is_prepared
         self._local = threading.local()
-        limits = f"SET LOCAL lock_timeout = '{lock_timeout_s}s'; SET LOCAL statement_timeout = '{statement_timeout_s}s'"
-        self._begin_write = f"BEGIN; {limits}"
-        self._begin_read = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {limits}"
-        self._wait_s = lock_timeout_s
-        self._connections = Connections(url, connections, lock_timeout_s, is_prepared=is_prepared)
+        setup = f"SET lock_timeout = '{lock_timeout_s}s'; SET statement_timeout = '{statement_timeout_s}s'"
+        self._connections = Connections(url, setup, connections, lock_timeout_s, is_prepared=is_prepared)
+        self._room = threading.Semaphore(MOST_WAITING)
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="writer")
         with _violations():
             schema.require("postgres", _version(url), "The database", "--database-url URL")
@@ -73,12 +73,28 @@ class PostgresStore:
             yield _tx(link)
             return
         with _violations():
-            link = self._connections.take(self._begin_read)
+            link = self._connections.take(_BEGIN_READ)
             try:
                 yield _tx(link)
                 link.commit()
             except BaseException as error:
                 _end(link, error)
+                raise
+            finally:
+                self._connections.give(link)
+
+    @contextmanager
+    def glance(self) -> Iterator[Tx]:
+        if link := self._current():
+            yield _tx(link)
+            return
+        with _violations():
+            link = self._connections.take()
+            try:
+                yield _tx(link)
+            except BaseException as error:
+                if is_lost(error):
+                    raise _Lost from error
                 raise
             finally:
                 self._connections.give(link)
@@ -102,53 +118,43 @@ class PostgresStore:
             yield _tx(link)
             return
         with _violations():
-            link = self._connections.take(self._begin_write)
+            link = self._connections.take()
             link.is_writing = True
-            self._local.link, self._local.held, self._local.is_writing = link, set(), False
+            self._local.link, self._local.held = link, set()
             try:
                 yield _tx(link)
             except BaseException as error:
                 _end(link, error)
                 raise
             else:
-                link.commit()
+                if self._local.held:
+                    link.commit()
             finally:
                 self._local.link = None
                 self._connections.give(link)
 
     @contextmanager
     def write(self, owner: int | None = None, *, beside: bool = False) -> Iterator[Tx]:
-        with self.transaction() as tx, self._nested():
-            self._lock(owner, beside)
-            yield tx
+        with self.transaction() as tx:
+            link: Link = self._local.link
+            is_first = not self._local.held
+            self._lock(link, owner, beside)
+            if is_first:
+                yield tx
+            else:
+                with _savepoint(link):
+                    yield tx
 
-    @contextmanager
-    def _nested(self) -> Iterator[None]:
-        """A savepoint where something may have been written before."""
-        link: Link = self._local.link
-        if not self._local.is_writing:
-            self._local.is_writing = True
-            try:
-                yield
-            finally:
-                self._local.is_writing = False
-            return
-        link.command("SAVEPOINT verb")
-        try:
-            yield
-        except BaseException as error:
-            if not is_lost(error):
-                link.command("ROLLBACK TO SAVEPOINT verb; RELEASE SAVEPOINT verb")
-            raise
-        link.command("RELEASE SAVEPOINT verb")
+    def _lock(self, link: Link, owner: int | None, beside: bool) -> None:
+        """Take turns: with all others in the library, or with those in the project, or `beside` with neither.
 
-    def _lock(self, owner: int | None, beside: bool) -> None:
-        """Take turns: with all others in the library, or with those in the project, or `beside` with neither."""
+        The first lock begins the transaction.
+        """
         wanted = [(_LIBRARY, beside or owner is not None), *([] if owner is None else [(owner, beside)])]
         held = self._local.held
         if missing := [lock for lock in wanted if lock not in held and (lock[0], False) not in held]:
-            link: Link = self._local.link
-            link.command("SELECT " + ", ".join(_lock_call(number, is_shared) for number, is_shared in missing))
+            locks = ", ".join(_lock_call(number, is_shared) for number, is_shared in missing)
+            link.command(f"{'' if held else 'BEGIN; '}SELECT {locks}")
             held.update(missing)
 
     def _current(self) -> Link | None:
@@ -163,17 +169,22 @@ class PostgresStore:
         return result  # type: ignore[no-any-return]
 
     def submit(self, verb: Callable[[], Any], token: Any, done: Done) -> None:
+        if not self._room.acquire(blocking=False):
+            raise PinakesError("UNAVAILABLE", "Too many writes are waiting; try again shortly.")
         try:
             self._threads.submit(self._answer, verb, token, done)
         except RuntimeError as error:
+            self._room.release()
             raise PinakesError("UNAVAILABLE", "The library is closed.") from error
 
     def _answer(self, verb: Callable[[], Any], token: Any, done: Done) -> None:
-        call(done, [(token, *_outcome(verb))])
+        outcome = _outcome(verb)
+        self._room.release()
+        call(done, [(token, *outcome)])
 
     def ready(self) -> None:
         """UNAVAILABLE unless the database takes writes, which a standby does not."""
-        with self.transaction():
+        with self.write(beside=True):
             if self._local.link.query("SELECT pg_is_in_recovery()") != [(False,)]:
                 raise PinakesError("UNAVAILABLE", "The database is a standby and takes no writes.")
 
@@ -230,10 +241,23 @@ def _end(link: Link, error: BaseException) -> None:
     """End a transaction of which nothing is to be stored. What cannot be ended ends with its connection."""
     if is_lost(error):
         raise _Lost from error
+    if not link.is_usable():
+        try:
+            link.command("ROLLBACK")
+        except psycopg.Error:
+            link.close()
+
+
+@contextmanager
+def _savepoint(link: Link) -> Iterator[None]:
+    link.command("SAVEPOINT verb")
     try:
-        link.command("ROLLBACK")
-    except psycopg.Error:
-        link.close()
+        yield
+    except BaseException as error:
+        if not is_lost(error):
+            link.command("ROLLBACK TO SAVEPOINT verb; RELEASE SAVEPOINT verb")
+        raise
+    link.command("RELEASE SAVEPOINT verb")
 
 
 @contextmanager
@@ -249,14 +273,27 @@ def _violations() -> Iterator[None]:
         raise _unavailable(f"The database has run out of something: {error.diag.message_primary}.") from error
     except _NOT_NOW as error:
         raise _unavailable(f"The database cannot do that now: {error.diag.message_primary}.") from error
-    except psycopg.errors.InvalidPassword as error:
-        raise PinakesError("UNAVAILABLE", "The database refuses the user or password of database_url.") from error
+    except errors.InsufficientPrivilege as error:
+        message = f"The user of database_url may not do what a library needs: {error.diag.message_primary}."
+        raise PinakesError("UNAVAILABLE", message) from error
     except psycopg.OperationalError as error:
-        raise _unavailable("The database does not answer; make sure it runs, then try again.") from error
+        reason = str(error).strip().splitlines()[0]
+        raise _unavailable(f"The database of database_url does not answer: {reason}") from error
 
 
 def _unavailable(message: str) -> PinakesError:
     return PinakesError("UNAVAILABLE", message, retryAfter=1)
+
+
+def check_url(url: str) -> None:
+    """BAD_REQUEST for what is no address of a database. It may hold a password, and is not told again."""
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        form = "postgresql://user:password@host:5432/name, with special characters percent-encoded"
+        raise bad_request(
+            "database_url", f"this is no address of a PostgreSQL database; it has the form {form}"
+        ) from error
 
 
 def is_created(url: str) -> bool:
@@ -273,18 +310,20 @@ def create_or_upgrade(url: str) -> list[str]:
     ran = []
     with _violations(), psycopg.connect(url) as connection:
         connection.execute(f"SELECT pg_advisory_xact_lock({_LOCKS}, {_SCHEMA})")
-        connection.execute("CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL)")
-        rows = connection.execute("SELECT coalesce(max(number), 0) FROM migration").fetchall()
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS pinakes_migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL)"
+        )
+        rows = connection.execute("SELECT coalesce(max(number), 0) FROM pinakes_migration").fetchall()
         for number, name, sql in schema.migrations("postgres"):
             if number > rows[0][0]:
                 connection.execute(sql)
-                connection.execute("INSERT INTO migration (number, name) VALUES (%s, %s)", (number, name))
+                connection.execute("INSERT INTO pinakes_migration (number, name) VALUES (%s, %s)", (number, name))
                 ran.append(name)
     return ran
 
 
 def _version(url: str) -> int:
     with psycopg.connect(url, connect_timeout=5) as connection:
-        if connection.execute("SELECT to_regclass('migration')").fetchall() == [(None,)]:
+        if connection.execute("SELECT to_regclass('pinakes_migration')").fetchall() == [(None,)]:
             return 0
-        return int(connection.execute("SELECT coalesce(max(number), 0) FROM migration").fetchall()[0][0])
+        return int(connection.execute("SELECT coalesce(max(number), 0) FROM pinakes_migration").fetchall()[0][0])

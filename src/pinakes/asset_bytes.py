@@ -65,7 +65,7 @@ def settle(library: Library, job: Job) -> None:
 
     For the worker. UNAVAILABLE when that cannot be done now, and the job has to be tried again.
     """
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         row = tx.assets.find_pending(job.owner, job.subject)
     outcome = None if row is None else _look_into(library, row)
     now = ids.now()

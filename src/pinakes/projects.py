@@ -241,7 +241,7 @@ def create_first(library: Library, name: str) -> str:
 
 def get_all(library: Library) -> list[FoundProject]:
     """Every live project, oldest first, for whoever is on the machine itself."""
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         return tx.projects.all()
 
 

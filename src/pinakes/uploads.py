@@ -116,7 +116,7 @@ def part_size_limit(library: Library, project_id: str, id: str, number: str) -> 
 
     NOT_FOUND when there is no such upload or part, BAD_REQUEST when the upload takes no more.
     """
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         _, row = _pending(tx, project_id, id)
     if not (number.isascii() and number.isdigit() and 1 <= int(number) <= (row.parts_count or 0)):
         raise PinakesError("NOT_FOUND", f"This upload has parts 1 to {row.parts_count}.")

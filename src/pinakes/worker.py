@@ -177,7 +177,7 @@ class Worker:
 
 def _claim(library: Library, is_fetch: bool) -> Job | None:
     """Looked for by reading first: most of the time there is nothing, and that must not take the writer."""
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         if not tx.jobs.is_due(is_fetch):
             return None
     with library.store.write(beside=True) as tx:

@@ -91,7 +91,7 @@ def test_bulk_changes_take_the_same_statements_for_any_number(library: Library, 
             change(some)
             costs.add(library.store.statements() - before)
         assert len(costs) == 1
-        assert costs.pop() <= 5
+        assert costs.pop() <= 6
 
 
 def plans(library: Library, use: Callable[[], object]) -> list[tuple[str, str]]:
@@ -175,7 +175,14 @@ def test_the_hot_statements_neither_scan_nor_sort(library: Library, admin: Actor
     for name, use in hot(library, admin, shelf).items():
         found = plans(library, use)
         assert (name, scans(found)) == (name, [])
-        assert (name, [step for _, step in found if "TEMP B-TREE" in step and "count" not in step]) == (name, [])
+        assert (name, [step for sql, step in found if "TEMP B-TREE" in step and not _OF_FEW & {*sql.split()}]) == (
+            name,
+            [],
+        )
+
+
+_OF_FEW = {"GROUP", "row_number()"}
+"""Words of statements that put in order what a change is about, and no more than that."""
 
 
 def test_links_are_walked_and_written_by_their_keys(library: Library, admin: Actor, shelf: str) -> None:

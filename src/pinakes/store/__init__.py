@@ -57,6 +57,10 @@ class Store(Protocol):
         """A snapshot: everything read inside is of one moment. UNAVAILABLE when the engine does not answer."""
         ...
 
+    def glance(self) -> AbstractContextManager[Tx]:
+        """As `read`, without a transaction around it: each statement is of its own moment."""
+        ...
+
     def survey(self) -> AbstractContextManager[Tx]:
         """A connection of its own for reading all there is, in no transaction: `Tx.upkeep.snapshot` makes one.
 
@@ -74,7 +78,10 @@ class Store(Protocol):
         ...
 
     def transaction(self) -> AbstractContextManager[Tx]:
-        """As `write`, but keeps nobody from writing until a `write` inside does."""
+        """As `write`, but begins, and keeps others from writing, when a `write` inside does.
+
+        What is read before is of its own moment.
+        """
         ...
 
     def attempt(self, verb: Callable[[], T]) -> T:

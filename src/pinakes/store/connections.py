@@ -26,7 +26,7 @@ class Link:
 
     spelling = TSVECTOR
 
-    def __init__(self, url: str, *, is_prepared: bool, is_replica: bool = False) -> None:
+    def __init__(self, url: str, setup: str = "", *, is_prepared: bool, is_replica: bool = False) -> None:
         timeout = {} if "connect_timeout=" in url else {"connect_timeout": _CONNECT_S}
         self.connection = psycopg.connect(url, autocommit=True, application_name="pinakes", **timeout)  # type: ignore[arg-type]
         self.connection.prepare_threshold = 5 if is_prepared else None
@@ -37,6 +37,8 @@ class Link:
         self.is_writing = False
         self.count = 0
         self.tx: Any = None
+        if setup:
+            self.command(setup)
 
     def query(self, sql: str, params: tuple[Any, ...] = ()) -> list[Row]:
         self._run(sql, params)
@@ -95,8 +97,11 @@ def is_lost(error: BaseException) -> bool:
 class Connections:
     """At most `most` connections to one address. Who needs one more waits for it, but not for longer than `wait_s`."""
 
-    def __init__(self, url: str, most: int, wait_s: float, *, is_prepared: bool, is_replica: bool = False) -> None:
+    def __init__(
+        self, url: str, setup: str, most: int, wait_s: float, *, is_prepared: bool, is_replica: bool = False
+    ) -> None:
         self._url = url
+        self._setup = setup
         self._wait_s = wait_s
         self._is_prepared = is_prepared
         self._is_replica = is_replica
@@ -107,7 +112,7 @@ class Connections:
         self._links: set[Link] = set()
         self._is_closed = False
 
-    def take(self, begin: str) -> Link:
+    def take(self, begin: str = "") -> Link:
         """A connection on which `begin` has run. UNAVAILABLE when all are in use for too long.
 
         The error of the driver when the server cannot be reached, or minds `begin`. Connections that broke while they
@@ -128,6 +133,8 @@ class Connections:
             with self._lock:
                 kept = self._idle.pop() if self._idle else None
             link = kept or self._connect()
+            if not begin:
+                return link
             try:
                 link.command(begin)
             except psycopg.Error as error:
@@ -138,7 +145,7 @@ class Connections:
                 return link
 
     def _connect(self) -> Link:
-        link = Link(self._url, is_prepared=self._is_prepared, is_replica=self._is_replica)
+        link = Link(self._url, self._setup, is_prepared=self._is_prepared, is_replica=self._is_replica)
         with self._lock:
             self._links.add(link)
         return link
@@ -154,10 +161,14 @@ class Connections:
         self._free.release()
 
     def _forget(self, link: Link) -> None:
-        link.close()
+        """Let go of a connection. When it broke, those that are idle broke with it."""
         with self._lock:
-            self._links.discard(link)
-            self._ended_statements += link.count
+            broken, self._idle = [link, *self._idle], []
+            for one in broken:
+                self._links.discard(one)
+                self._ended_statements += one.count
+        for one in broken:
+            one.close()
 
     def statements(self) -> int:
         """How many statements have run so far."""
@@ -170,7 +181,7 @@ class Connections:
         with self._lock:
             idle, self._idle = self._idle, []
         for link in idle:
-            self._forget(link)
+            link.close()
 
 
 def _without_nul(params: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -27,6 +27,7 @@ T = TypeVar("T")
 _LOCKS = 0x50494E41
 """The first half of our advisory locks, lest they meet those of others in the same database."""
 _LIBRARY, _SCHEMA = 0, -1
+_BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _MOST_TRIES = 8
 _AGAIN = (errors.SerializationFailure, errors.DeadlockDetected)
 _FULL = (errors.DiskFull, errors.OutOfMemory, errors.TooManyConnections)
@@ -58,11 +59,8 @@ class PostgresStore:
         self._url = url
         self._is_prepared = is_prepared
         self._local = threading.local()
-        limits = f"SET LOCAL lock_timeout = '{lock_timeout_s}s'; SET LOCAL statement_timeout = '{statement_timeout_s}s'"
-        self._begin_write = f"BEGIN; {limits}"
-        self._begin_read = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {limits}"
-        self._wait_s = lock_timeout_s
-        self._connections = Connections(url, connections, lock_timeout_s, is_prepared=is_prepared)
+        setup = f"SET lock_timeout = '{lock_timeout_s}s'; SET statement_timeout = '{statement_timeout_s}s'"
+        self._connections = Connections(url, setup, connections, lock_timeout_s, is_prepared=is_prepared)
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="writer")
         with _violations():
             schema.require("postgres", _version(url), "The database", "--database-url URL")
@@ -73,12 +71,28 @@ class PostgresStore:
             yield _tx(link)
             return
         with _violations():
-            link = self._connections.take(self._begin_read)
+            link = self._connections.take(_BEGIN_READ)
             try:
                 yield _tx(link)
                 link.commit()
             except BaseException as error:
                 _end(link, error)
+                raise
+            finally:
+                self._connections.give(link)
+
+    @contextmanager
+    def glance(self) -> Iterator[Tx]:
+        if link := self._current():
+            yield _tx(link)
+            return
+        with _violations():
+            link = self._connections.take()
+            try:
+                yield _tx(link)
+            except BaseException as error:
+                if is_lost(error):
+                    raise _Lost from error
                 raise
             finally:
                 self._connections.give(link)
@@ -102,53 +116,43 @@ class PostgresStore:
             yield _tx(link)
             return
         with _violations():
-            link = self._connections.take(self._begin_write)
+            link = self._connections.take()
             link.is_writing = True
-            self._local.link, self._local.held, self._local.is_writing = link, set(), False
+            self._local.link, self._local.held = link, set()
             try:
                 yield _tx(link)
             except BaseException as error:
                 _end(link, error)
                 raise
             else:
-                link.commit()
+                if self._local.held:
+                    link.commit()
             finally:
                 self._local.link = None
                 self._connections.give(link)
 
     @contextmanager
     def write(self, owner: int | None = None, *, beside: bool = False) -> Iterator[Tx]:
-        with self.transaction() as tx, self._nested():
-            self._lock(owner, beside)
-            yield tx
+        with self.transaction() as tx:
+            link: Link = self._local.link
+            is_first = not self._local.held
+            self._lock(link, owner, beside)
+            if is_first:
+                yield tx
+            else:
+                with _savepoint(link):
+                    yield tx
 
-    @contextmanager
-    def _nested(self) -> Iterator[None]:
-        """A savepoint where something may have been written before."""
-        link: Link = self._local.link
-        if not self._local.is_writing:
-            self._local.is_writing = True
-            try:
-                yield
-            finally:
-                self._local.is_writing = False
-            return
-        link.command("SAVEPOINT verb")
-        try:
-            yield
-        except BaseException as error:
-            if not is_lost(error):
-                link.command("ROLLBACK TO SAVEPOINT verb; RELEASE SAVEPOINT verb")
-            raise
-        link.command("RELEASE SAVEPOINT verb")
+    def _lock(self, link: Link, owner: int | None, beside: bool) -> None:
+        """Take turns: with all others in the library, or with those in the project, or `beside` with neither.
 
-    def _lock(self, owner: int | None, beside: bool) -> None:
-        """Take turns: with all others in the library, or with those in the project, or `beside` with neither."""
+        The first lock begins the transaction.
+        """
         wanted = [(_LIBRARY, beside or owner is not None), *([] if owner is None else [(owner, beside)])]
         held = self._local.held
         if missing := [lock for lock in wanted if lock not in held and (lock[0], False) not in held]:
-            link: Link = self._local.link
-            link.command("SELECT " + ", ".join(_lock_call(number, is_shared) for number, is_shared in missing))
+            locks = ", ".join(_lock_call(number, is_shared) for number, is_shared in missing)
+            link.command(f"{'' if held else 'BEGIN; '}SELECT {locks}")
             held.update(missing)
 
     def _current(self) -> Link | None:
@@ -173,7 +177,7 @@ class PostgresStore:
 
     def ready(self) -> None:
         """UNAVAILABLE unless the database takes writes, which a standby does not."""
-        with self.transaction():
+        with self.write(beside=True):
             if self._local.link.query("SELECT pg_is_in_recovery()") != [(False,)]:
                 raise PinakesError("UNAVAILABLE", "The database is a standby and takes no writes.")
 
@@ -230,10 +234,23 @@ def _end(link: Link, error: BaseException) -> None:
     """End a transaction of which nothing is to be stored. What cannot be ended ends with its connection."""
     if is_lost(error):
         raise _Lost from error
+    if not link.is_usable():
+        try:
+            link.command("ROLLBACK")
+        except psycopg.Error:
+            link.close()
+
+
+@contextmanager
+def _savepoint(link: Link) -> Iterator[None]:
+    link.command("SAVEPOINT verb")
     try:
-        link.command("ROLLBACK")
-    except psycopg.Error:
-        link.close()
+        yield
+    except BaseException as error:
+        if not is_lost(error):
+            link.command("ROLLBACK TO SAVEPOINT verb; RELEASE SAVEPOINT verb")
+        raise
+    link.command("RELEASE SAVEPOINT verb")
 
 
 @contextmanager

@@ -102,8 +102,9 @@ class SearchSql:
         passing, params = _all(plan.everything)
         if few is None:
             passing, params = _all(plan.where)
-            sample = f"SELECT s.number, CASE WHEN {passing} THEN 1 ELSE 0 END AS passes FROM ({_newest(plan)}) s CROSS JOIN {noun} x"
-            return self._estimate(plan, f"{sample} ON x.number = s.number", _SAMPLE, params)
+            sample = f"({_newest(plan)}) s CROSS JOIN {noun} x ON x.number = s.number"
+            sample = f"SELECT s.number, CASE WHEN {passing} THEN 1 ELSE 0 END AS passes FROM {sample}"
+            return self._estimate(plan, sample, _SAMPLE, params)
         sql = f"SELECT count(*) FROM {_OF_LIST.format(list=few[0], noun=noun)} WHERE {passing}"
         return int(self._query(sql, (*few[1], *params))[0][0])
 

@@ -90,6 +90,25 @@ class _Snapshot:
                 raise error
 
 
+class _Glance:
+    """`with store.glance() as tx`."""
+
+    __slots__ = ("_tx",)
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+
+    def __enter__(self) -> Tx:
+        return self._tx
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, apsw.Error):
+            with violations():
+                raise error
+
+
 class SqliteStore:
     """The engine of `pinakes.store.Store` on one file."""
 
@@ -131,6 +150,13 @@ class SqliteStore:
             driver = self._add_reader()
             self._local.reader = (driver, Tx(driver))
             return _Snapshot(*self._local.reader)
+
+    def glance(self) -> _Glance:
+        try:
+            return _Glance(self._local.reader[1])
+        except AttributeError:
+            self.read()
+            return _Glance(self._local.reader[1])
 
     def _add_reader(self) -> SqliteDriver:
         """A connection for this thread; those of threads that have ended are closed."""

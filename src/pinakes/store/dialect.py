@@ -45,6 +45,9 @@ ANEW = "/* planned anew */"
 SQLite plans without values.
 """
 
+OF_FEW = "/* of few */"
+"""After a number to sort by: few rows are found, and shall not be met by walking through all in that order."""
+
 _encode = msgspec.json.Encoder().encode
 _decode_names = msgspec.json.Decoder(list[str]).decode
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
@@ -159,10 +162,16 @@ _POSTGRES = {
     ROWS: "(SELECT value FROM jsonb_array_elements(?::jsonb) value)",
     PAIRS: "(SELECT key AS name, value FROM jsonb_each_text(?::jsonb))",
     CLAIMED: "FOR UPDATE SKIP LOCKED",
+    OF_FEW: " + 0",
     "json_array(": "json_build_array(",
     "WITHOUT ROWID": "",
 }
 _POSTGRES_FORMS = (
+    # A key begins with the owner there, and an index finds the greatest number of one owner at a time.
+    (
+        re.compile(r"\(SELECT max\(number\) FROM (\w+)\)"),
+        r"(SELECT max((SELECT max(x.number) FROM \1 x WHERE x.owner = p.number)) FROM project p)",
+    ),
     (re.compile(r"\bINDEXED BY \w+"), ""),  # hints; the planner has statistics instead
     (re.compile(r"\bCROSS JOIN (\w+ \w+\s+ON\b)"), r"JOIN \1"),  # which to SQLite is one that it may not turn around
     (re.compile(r"(?<=[\s(])\+(?=[a-z])"), ""),  # a plus that keeps SQLite from an index

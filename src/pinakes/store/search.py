@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pinakes.filters import Noun
 from pinakes.search import Found, Wanted
 from pinakes.store import filters, fulltext, looks
-from pinakes.store.dialect import ANEW, NUMBERS, ROWS, Driver, Row, Spelling, id_list, matching
+from pinakes.store.dialect import ANEW, NUMBERS, OF_FEW, ROWS, Driver, Row, Spelling, id_list, matching
 from pinakes.store.filters import Sql
 from pinakes.words import Query
 
@@ -33,7 +33,7 @@ class SearchSql:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
 
-    def _query(self, sql: str, params: tuple[Any, ...]) -> list[Row]:
+    def _query(self, sql: str, params: tuple[Any, ...] = ()) -> list[Row]:
         """A word that is in every prompt wants another plan than one that is in none."""
         return self._driver.query(f"{sql} {ANEW}", params)
 
@@ -226,9 +226,10 @@ def _best(spelling: Spelling, plan: _Plan, wanted: Wanted) -> Sql:
     among = [] if plan.least is None or plan.least is plan.match else [_within(plan.least, f"{table}.rowid")]
     passing, params = _all([*among, *plan.where])
     parts = fulltext.ranked(spelling, plan.owner, wanted.query)
+    few = OF_FEW if plan.least is not None else ""
     sql = " UNION ALL ".join(
         f"SELECT * FROM (SELECT x.id, {place} FROM {table} CROSS JOIN {plan.noun} x ON x.number = {table}.rowid"
-        f" WHERE {matching(table, plan.owner)} AND {passing} ORDER BY {table}.rowid DESC LIMIT ?) part{place}"
+        f" WHERE {matching(table, plan.owner)} AND {passing} ORDER BY {table}.rowid{few} DESC LIMIT ?) part{place}"
         for place in range(len(parts))
     )
     most = wanted.offset + wanted.limit + 1

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pinakes.parts import Parts
     from pinakes.store import Store, Tx
     from pinakes.store.upkeep import Newest, Reference, TrashNoun, Use
+    from pinakes.upload_types import StoredPart
 
 Progress = Callable[[int, int], None]
 Rest = Callable[[float], bool]
@@ -103,9 +104,9 @@ def check_parts(
 
 def _check_uploads(library: Library) -> list[Finding]:
     with library.store.read() as tx:
-        lost = [found for found in tx.uploads.all_parts() if not library.parts.has(*found[1:])]
+        lost = [found for found in _parts_waited_for(tx) if not library.parts.has(*found[1:])]
     with library.store.read() as tx:
-        lost = [found for found in lost if found in tx.uploads.all_parts()]  # its upload may have gone on meanwhile
+        lost = [found for found in lost if found in _parts_waited_for(tx)]  # its upload may have gone on meanwhile
     findings = [
         Finding("upload-part-missing", project_id, id, f"part {part.number} is missing; send it again")
         for project_id, id, part in lost
@@ -115,6 +116,12 @@ def _check_uploads(library: Library) -> list[Finding]:
     return findings + [
         Finding("upload-orphan", "", id, "no upload waits for these parts") for id in stray if id in ages
     ]
+
+
+def _parts_waited_for(tx: Tx) -> list[tuple[str, str, StoredPart]]:
+    """The project and the upload of each."""
+    owners = tx.projects.owners().items()
+    return [(project_id, *part) for number, project_id in owners for part in tx.uploads.all_parts(number)]
 
 
 def _check_references(tx: Tx, blobs: Blobs, is_quick: bool, total: int, progress: Progress) -> Iterator[Finding]:
@@ -241,9 +248,7 @@ def hold_blobs(library: Library, ms: int) -> None:
 
 def _sweep_rows(library: Library, noun: TrashNoun, pause: Rest) -> Iterator[int]:
     cutoff = library.trash_cutoff()
-    with library.store.read() as tx:
-        owners = tx.upkeep.owners_of_expired(noun, cutoff)
-    for owner in _until_told(owners, pause):
+    for owner in _owners(library, pause, lambda tx, owner: tx.upkeep.is_due(noun, owner, cutoff)):
         is_more = True
         while is_more:
             begun = time.monotonic()
@@ -253,18 +258,30 @@ def _sweep_rows(library: Library, noun: TrashNoun, pause: Rest) -> Iterator[int]
             is_more = purge.found > 0 and not _leave(pause, begun)
 
 
+def _owners(library: Library, pause: Rest, is_due: Callable[[Tx, int], bool]) -> Iterator[int]:
+    """Projects that have something to sweep. Asked one by one: no statement looks into more than one."""
+    with library.store.glance() as tx:
+        owners = list(tx.projects.owners())
+    for owner in _until_told(owners, pause):
+        with library.store.glance() as tx:
+            is_wanted = is_due(tx, owner)
+        if is_wanted:
+            yield owner
+
+
 def _sweep_uploads(library: Library, pause: Rest) -> Iterator[int]:
     """How many uploads were abandoned; then the parts that no upload waits for go."""
     cutoff = ids.iso(ids.now_ms() - library.config.upload_days * DAY_MS)
-    is_more = True
-    while is_more:
-        begun = time.monotonic()
-        with library.store.write() as tx:
-            purged = tx.uploads.purge(cutoff, _ROWS)
-        yield len(purged)
-        for id in purged:
-            library.parts.delete(id)
-        is_more = bool(purged) and not _leave(pause, begun)
+    for owner in _owners(library, pause, lambda tx, owner: tx.uploads.is_due(owner, cutoff)):
+        is_more = True
+        while is_more:
+            begun = time.monotonic()
+            with library.store.write(owner) as tx:
+                purged = tx.uploads.purge(owner, cutoff, _ROWS)
+            yield len(purged)
+            for id in purged:
+                library.parts.delete(id)
+            is_more = bool(purged) and not _leave(pause, begun)
     for id in _until_told(_stray_uploads(library.store, library.parts), pause):
         library.parts.delete(id)
 
@@ -272,20 +289,22 @@ def _sweep_uploads(library: Library, pause: Rest) -> Iterator[int]:
 def _sweep_downloads(library: Library, pause: Rest) -> Iterator[int]:
     """How many were forgotten: what was asked for so long ago that the first link to it has ended since."""
     cutoff = ids.iso(ids.now_ms() - 2 * library.config.link_lifetime_s * 1000)
-    is_more = not pause(0)
-    while is_more:
-        begun = time.monotonic()
-        with library.store.write(beside=True) as tx:
-            forgotten = tx.downloads.expire(cutoff, _ROWS)
-        yield forgotten
-        is_more = forgotten > 0 and not _leave(pause, begun)
+    for owner in _owners(library, pause, lambda tx, owner: tx.downloads.is_due(owner, cutoff)):
+        is_more = True
+        while is_more:
+            begun = time.monotonic()
+            with library.store.write(owner, beside=True) as tx:
+                forgotten = tx.downloads.expire(owner, cutoff, _ROWS)
+            yield forgotten
+            is_more = forgotten > 0 and not _leave(pause, begun)
 
 
 def _stray_uploads(store: Store, parts: Parts) -> list[str]:
     """Uploads that are over, or never were, and have something lying about. Asked in this order: parts come later."""
     there = list(parts.uploads())
     with store.read() as tx:
-        waited_for = tx.uploads.pending(there)
+        owners = tx.projects.owners() if there else ()
+        waited_for = {id for owner in owners for id in tx.uploads.pending(owner, there)}
     return [id for id in there if id not in waited_for]
 
 

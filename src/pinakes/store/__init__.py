@@ -84,7 +84,7 @@ class Store(Protocol):
     def transaction(self) -> AbstractContextManager[Tx]:
         """As `write`, but begins, and keeps others from writing, when a `write` inside does.
 
-        What is read before is of its own moment.
+        A statement before that is of its own moment, and stored by itself.
         """
         ...
 

@@ -13,7 +13,7 @@ from psycopg.types.numeric import Int8Dumper
 from psycopg.types.string import TextLoader
 
 from pinakes.errors import PinakesError
-from pinakes.store.dialect import TSVECTOR, Row, postgres_spelling
+from pinakes.store.dialect import TSVECTOR, Row, array, postgres_spelling
 
 _CONNECT_S = 5
 _DONE = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
@@ -50,7 +50,9 @@ class Link:
 
     def _run(self, sql: str, params: tuple[Any, ...]) -> None:
         self.count += 1
-        self._cursor.execute(postgres_spelling(sql, self.is_writing), _without_nul(params))  # type: ignore[arg-type]
+        text, lists, is_planned_anew = postgres_spelling(sql, self.is_writing)
+        values = parameters(params, lists)
+        self._cursor.execute(text, values, prepare=False if is_planned_anew else None)  # type: ignore[arg-type]
 
     def command(self, sql: str) -> None:
         """Statements whose rows nobody wants, also several with `;` between them, in one round trip."""
@@ -184,8 +186,10 @@ class Connections:
             link.close()
 
 
-def _without_nul(params: tuple[Any, ...]) -> tuple[Any, ...]:
-    """No text in the database holds U+0000, and none is found by it."""
+def parameters(params: tuple[Any, ...], lists: tuple[int, ...]) -> tuple[Any, ...]:
+    """As PostgreSQL takes them. No text in the database holds U+0000, and none is found by it."""
     if any(type(value) is str and "\0" in value for value in params):
-        return tuple(value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in params)
-    return params
+        params = tuple(value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in params)
+    if not lists:
+        return params
+    return tuple(array(value) if at in lists else value for at, value in enumerate(params))

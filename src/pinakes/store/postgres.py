@@ -60,7 +60,8 @@ class PostgresStore:
         self._url = url
         self._is_prepared = is_prepared
         self._local = threading.local()
-        setup = f"SET lock_timeout = '{lock_timeout_s}s'; SET statement_timeout = '{statement_timeout_s}s'"
+        limits = f"SET lock_timeout = '{lock_timeout_s}s'; SET statement_timeout = '{statement_timeout_s}s'"
+        setup = f"{limits}; SET enable_seqscan = off"  # every table has an index on what is asked of it
         self._connections = Connections(url, setup, connections, lock_timeout_s, is_prepared=is_prepared)
         self._room = threading.Semaphore(MOST_WAITING)
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="writer")

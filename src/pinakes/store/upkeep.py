@@ -157,17 +157,17 @@ class UpkeepSql:
 
     def referenced_since(self, newest: Newest, hashes: list[str]) -> set[str]:
         """Those of the hashes that assets and models stored after `newest` refer to."""
-        sql = (
-            f"SELECT sha256 FROM asset WHERE number > ? AND sha256 IN {IDS}"
-            f" UNION SELECT sha256 FROM model WHERE number > ? AND sha256 IN {IDS}"
-        )
+        sql = " UNION ".join(
+            f"SELECT x.sha256 FROM project p CROSS JOIN {noun} x ON +x.owner = p.number AND x.number > ?"
+            f" WHERE x.sha256 IN {IDS}"
+            for noun in ("asset", "model")
+        )  # by the project, with which the key begins; the plus keeps SQLite, whose key it is not, from that
         wanted = id_list(hashes)
         return {row[0] for row in self._query(sql, (newest.asset, wanted, newest.model, wanted))}
 
-    def owners_of_expired(self, noun: TrashNoun, cutoff: str) -> list[int]:
-        """Whose trash holds something that was deleted at or before `cutoff`."""
-        rows = self._query(f"SELECT DISTINCT owner FROM {noun} WHERE deleted_at <= ?", (cutoff,))
-        return [row[0] for row in rows]
+    def is_due(self, noun: TrashNoun, owner: int, cutoff: str) -> bool:
+        """Whether a project's trash holds something that was deleted at or before `cutoff`."""
+        return bool(self._query(f"SELECT 1 FROM {noun} WHERE owner = ? AND deleted_at <= ? LIMIT 1", (owner, cutoff)))
 
     def purge(self, noun: TrashNoun, owner: int, cutoff: str, rows: int, dependents: int) -> Purge:
         """Delete for good up to `rows` rows of one owner's trash, and before them up to `dependents` of each table.

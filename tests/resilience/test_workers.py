@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -149,6 +150,27 @@ def test_none_outlives_the_parent(server: Server, url: str) -> None:
     port = str(httpx.URL(server.url).port)
     with serving(server.place, "--port", port, workers=2, database_url=url) as again, again.client() as client:
         assert [one["name"] for one in walk(client, "collections")] == ["before"]
+
+
+def test_metrics_that_a_killed_parent_left_are_removed_by_the_next(
+    place: Place, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But not those of one that runs, however long."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    folders: list[Path] = []
+    for _ in range(2):
+        with serving(place, workers=2, database_url=url) as server:
+            children = workers(server)
+            (new,) = set(tmp_path.glob("pinakes-metrics-*")) - set(folders)
+            os.utime(new, (0, 0))
+            with serving(place, workers=2, database_url=url) as other:
+                assert new.exists()
+                assert not any(folder.exists() for folder in folders)
+                assert other.stop() == 0
+            folders.append(new)
+            server.kill()
+            wait_for(lambda children=children: not any(is_there(child) for child in children))  # type: ignore[misc]
+    assert [folder.exists() for folder in folders] == [False, True]
 
 
 def refused(place: Place, *options: str, **settings: object) -> str:

@@ -1,17 +1,11 @@
 """`pinakes serve`: the server, and on its first start a key to use it with."""
 
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 import typer
 
 from pinakes.cli.options import EVERY_SETTING, Config, Json, settings
 from pinakes.cli.output import show_json
-from pinakes.config import share_metrics
 
 if TYPE_CHECKING:
     from pinakes.library import Library
@@ -35,25 +29,12 @@ def _serve(config: Config, as_json: bool) -> int:
 
 
 def _serve_many(config: Config, as_json: bool) -> int:
-    with _shared_metrics():
+    from pinakes.cli.metrics import shared_metrics
+
+    with shared_metrics():
         from pinakes.api.server import run_workers
 
         return run_workers(config, lambda library, url: _announce(library, url, as_json))
-
-
-@contextmanager
-def _shared_metrics() -> Iterator[None]:
-    """A folder in which processes put their metrics together. The library that does it must not be loaded before.
-
-    The processes that are started meanwhile come by the end of this too, and leave it to the first.
-    """
-    folder, owner = mkdtemp(prefix="pinakes-metrics-"), os.getpid()
-    share_metrics(folder)
-    try:
-        yield
-    finally:
-        if os.getpid() == owner:
-            shutil.rmtree(folder)
 
 
 def _announce(library: "Library", url: str, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from local.pgbouncer import Pooler
 from local.postgres import PostgresServer
 from pinakes import access, asset_bytes, assets, ids, projects
 from pinakes.access import Actor, ApiKeySecret, NewApiKey
@@ -24,6 +25,15 @@ pytest_plugins = ["archives", "issuers", "postgres", "shelves"]
 
 ENGINES = ["sqlite", "postgres"]
 """Everything below the edges is tested on each of these."""
+
+POOLED = frozenset(
+    {
+        *("test_access_rules", "test_asset_rules", "test_check", "test_collection_rules", "test_download_rules"),
+        *("test_ingredients", "test_job_rules", "test_machine", "test_model_rules", "test_search", "test_sweep"),
+        *("test_tag_rules", "test_upload_rules"),
+    }
+)
+"""Modules that are tested through PgBouncer too, where a transaction has a connection, and a process has none."""
 
 DAY_MS = 86_400_000
 WEBP = base64.b64decode("UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA==")
@@ -51,7 +61,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-@pytest.fixture(params=ENGINES)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The engines for `config`, unless a test names its own."""
+    is_named = any("config" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "config" in metafunc.fixturenames and not is_named:
+        is_pooled = metafunc.module.__name__.rpartition(".")[2] in POOLED
+        metafunc.parametrize("config", [*ENGINES, "pgbouncer"] if is_pooled else ENGINES, indirect=True)
+
+
+@pytest.fixture
 def config(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Config]:
     """The configuration of a library of its own, on each engine in turn."""
     with new_database(request.param, request) as url:
@@ -67,7 +85,11 @@ def new_database(engine: str, request: pytest.FixtureRequest) -> Iterator[str]:
     server: PostgresServer = request.getfixturevalue("postgres")
     server.make_template("library", create_or_upgrade)
     with server.fresh("library") as url:
-        yield url
+        if engine != "pgbouncer":
+            yield url
+            return
+        pooler: Pooler = request.getfixturevalue("pooler")
+        yield pooler.url(url.rpartition("/")[2])
 
 
 @pytest.fixture

@@ -58,8 +58,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     database_prepare: Annotated[
         bool,
         Meta(
-            description="Whether statements are prepared on PostgreSQL. `false` is for PgBouncer before 1.21 in"
-            " transaction mode."
+            description="Whether statements are prepared on PostgreSQL. Through a pooler such as PgBouncer they never are."
         ),
     ] = True
     statement_timeout_s: Annotated[

@@ -83,6 +83,10 @@ class Observer:
         self._has_workers = library.config.workers > 1
         self._store = library.store
         self._statements = self._gauge("pinakes_sql_statements", "SQL statements run so far.", "sum")
+        self._replica_reads = self._gauge("pinakes_replica_reads", "Reads that the replica answered so far.", "sum")
+        self._replica_misses = self._gauge(
+            "pinakes_replica_misses", "Reads that the primary answered in its place so far.", "sum"
+        )
         self._log_bytes = self._gauge("pinakes_log_bytes", "Size of the write-ahead log.", "livemax")
 
     def _gauge(self, name: str, help: str, mode: Literal["sum", "livemax"]) -> Gauge:
@@ -116,6 +120,9 @@ class Observer:
     def measure(self) -> None:
         """Note what is not counted as it happens."""
         self._statements.set(self._store.statements())
+        reads, misses = self._store.replica_reads()
+        self._replica_reads.set(reads)
+        self._replica_misses.set(misses)
         self._log_bytes.set(self._store.log_bytes())
 
     async def measure_often(self) -> None:

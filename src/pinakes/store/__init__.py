@@ -61,6 +61,10 @@ class Store(Protocol):
         """A snapshot: everything read inside is of one moment. UNAVAILABLE when the engine does not answer."""
         ...
 
+    def replica(self) -> "Store":
+        """The same store, read from a copy of the database where there is one, and it has all that was committed."""
+        ...
+
     def glance(self) -> AbstractContextManager[Tx]:
         """As `read`, without a transaction around it: each statement is of its own moment."""
         ...
@@ -105,6 +109,10 @@ class Store(Protocol):
 
     def statements(self) -> int:
         """How many statements have run so far."""
+        ...
+
+    def replica_reads(self) -> tuple[int, int]:
+        """How many reads a replica has answered so far, and how many it could not in time."""
         ...
 
     def log_bytes(self) -> int:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import copy
 from typing import Any, TypeVar
 
 import psycopg
@@ -20,26 +21,27 @@ from psycopg.conninfo import conninfo_to_dict
 from pinakes.config import Config
 from pinakes.errors import PinakesError, bad_request
 from pinakes.store import Done, Tx, schema
-from pinakes.store.connections import Connections, Link, is_lost
+from pinakes.store.connections import Connections, Link, connect, is_lost
 from pinakes.store.group import MOST_WAITING, call
+from pinakes.store.replica import Replica
 
 T = TypeVar("T")
 
 _LOCKS = 0x50494E41
 """The first half of our advisory locks, lest they meet those of others in the same database."""
 _LIBRARY, _SCHEMA = 0, -1
-_BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_READ_ONLY = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _MOST_TRIES = 8
 _AGAIN = (errors.SerializationFailure, errors.DeadlockDetected)
 _FULL = (errors.DiskFull, errors.OutOfMemory, errors.TooManyConnections)
 _NOT_NOW = (
     *(errors.LockNotAvailable, errors.QueryCanceled, errors.IdleInTransactionSessionTimeout),
-    *(errors.ReadOnlySqlTransaction, errors.CannotConnectNow, errors.ObjectInUse, errors.TransactionTimeout),
+    *(errors.CannotConnectNow, errors.ObjectInUse, errors.TransactionTimeout),
 )
 
 
 class _Lost(Exception):  # noqa: N818 - what happened to a transaction, for whoever might run it again
-    """The connection went before the transaction was to be committed: nothing of it is stored."""
+    """The server went before the transaction was to be committed, or takes no writes: nothing of it is stored."""
 
 
 class PostgresStore:
@@ -63,6 +65,10 @@ class PostgresStore:
         limits = f"SET lock_timeout = '{lock_timeout_s}s'; SET statement_timeout = '{statement_timeout_s}s'"
         setup = f"{limits}; SET enable_seqscan = off"  # every table has an index on what is asked of it
         self._connections = Connections(url, setup, connections, lock_timeout_s, is_prepared=is_prepared)
+        self._replica = None
+        if read_url:
+            self._replica = Replica(self._connections, read_url, setup, connections, is_prepared=is_prepared)
+        self._readers: Connections | Replica = self._connections
         self._room = threading.Semaphore(MOST_WAITING)
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="writer")
         with _violations():
@@ -74,7 +80,7 @@ class PostgresStore:
             yield _tx(link)
             return
         with _violations():
-            link = self._connections.take(_BEGIN_READ)
+            link = self._readers.take(_READ_ONLY)
             try:
                 yield _tx(link)
                 link.commit()
@@ -82,7 +88,14 @@ class PostgresStore:
                 _end(link, error)
                 raise
             finally:
-                self._connections.give(link)
+                self._readers.give(link)
+
+    def replica(self) -> "PostgresStore":
+        if self._replica is None:
+            return self
+        store = copy(self)
+        store._readers = self._replica
+        return store
 
     @contextmanager
     def glance(self) -> Iterator[Tx]:
@@ -90,15 +103,14 @@ class PostgresStore:
             yield _tx(link)
             return
         with _violations():
-            link = self._connections.take()
+            link = self._readers.take()
             try:
                 yield _tx(link)
             except BaseException as error:
-                if is_lost(error):
-                    raise _Lost from error
+                _end(link, error)
                 raise
             finally:
-                self._connections.give(link)
+                self._readers.give(link)
 
     @contextmanager
     def survey(self) -> Iterator[Tx]:
@@ -124,6 +136,9 @@ class PostgresStore:
             self._local.link, self._local.held = link, set()
             try:
                 yield _tx(link)
+            except errors.ReadOnlySqlTransaction as error:
+                link.close()  # it leads to what is a standby by now; another may take writes
+                raise _Lost from error
             except BaseException as error:
                 _end(link, error)
                 raise
@@ -155,7 +170,7 @@ class PostgresStore:
         held = self._local.held
         if missing := [lock for lock in wanted if lock not in held and (lock[0], False) not in held]:
             locks = ", ".join(_lock_call(number, is_shared) for number, is_shared in missing)
-            link.command(f"{'' if held else 'BEGIN; '}SELECT {locks}")
+            link.command(f"SELECT {locks}" if held else f"{link.beginning()}; SELECT {locks}")
             held.update(missing)
 
     def _current(self) -> Link | None:
@@ -187,10 +202,13 @@ class PostgresStore:
         """UNAVAILABLE unless the database takes writes, which a standby does not."""
         with self.write(beside=True):
             if self._local.link.query("SELECT pg_is_in_recovery()") != [(False,)]:
-                raise PinakesError("UNAVAILABLE", "The database is a standby and takes no writes.")
+                raise PinakesError("UNAVAILABLE", "The database takes no writes: it is a standby.")
 
     def statements(self) -> int:
-        return self._connections.statements()
+        return self._connections.statements() + (self._replica.statements() if self._replica else 0)
+
+    def replica_reads(self) -> tuple[int, int]:
+        return (self._replica.reads, self._replica.misses) if self._replica else (0, 0)
 
     def log_bytes(self) -> int:
         """PostgreSQL looks after its log itself."""
@@ -198,6 +216,8 @@ class PostgresStore:
 
     def close(self) -> None:
         self._threads.shutdown()
+        if self._replica:
+            self._replica.close()
         self._connections.close()
 
 
@@ -242,7 +262,9 @@ def _end(link: Link, error: BaseException) -> None:
     """End a transaction of which nothing is to be stored. What cannot be ended ends with its connection."""
     if is_lost(error):
         raise _Lost from error
-    if not link.is_usable():
+    if link.is_replica and isinstance(error, psycopg.Error):
+        link.close()
+    elif not link.is_usable():
         try:
             link.command("ROLLBACK")
         except psycopg.Error:
@@ -277,8 +299,12 @@ def _violations() -> Iterator[None]:
     except errors.InsufficientPrivilege as error:
         message = f"The user of database_url may not do what a library needs: {error.diag.message_primary}."
         raise PinakesError("UNAVAILABLE", message) from error
-    except psycopg.OperationalError as error:
+    except psycopg.Error as error:
+        if not (is_lost(error) or isinstance(error, psycopg.OperationalError)):
+            raise
         reason = str(error).strip().splitlines()[0]
+        if "session is read-only" in reason:
+            raise _unavailable("The database takes no writes: it is a standby, or set to be read only.") from error
         raise _unavailable(f"The database of database_url does not answer: {reason}") from error
 
 
@@ -309,7 +335,7 @@ def create_or_upgrade(url: str) -> list[str]:
     Of several processes that do so at once, one does, and the others wait for it.
     """
     ran = []
-    with _violations(), psycopg.connect(url) as connection:
+    with _violations(), connect(url) as connection, connection.transaction():
         connection.execute(f"SELECT pg_advisory_xact_lock({_LOCKS}, {_SCHEMA})")
         connection.execute(
             "CREATE TABLE IF NOT EXISTS pinakes_migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL)"
@@ -324,7 +350,7 @@ def create_or_upgrade(url: str) -> list[str]:
 
 
 def _version(url: str) -> int:
-    with psycopg.connect(url, connect_timeout=5) as connection:
+    with connect(url) as connection:
         if connection.execute("SELECT to_regclass('pinakes_migration')").fetchall() == [(None,)]:
             return 0
         return int(connection.execute("SELECT coalesce(max(number), 0) FROM pinakes_migration").fetchall()[0][0])

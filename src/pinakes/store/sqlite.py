@@ -169,6 +169,9 @@ class SqliteStore:
             self._readers[threading.current_thread()] = driver
         return driver
 
+    def replica(self) -> "SqliteStore":
+        return self
+
     @contextmanager
     def survey(self) -> Iterator[Tx]:
         driver = SqliteDriver(self._connect(_READ_CACHE_KIB))
@@ -259,6 +262,9 @@ class SqliteStore:
     def statements(self) -> int:
         with self._readers_lock:
             return self._ended_statements + self._writer.count + sum(one.count for one in self._readers.values())
+
+    def replica_reads(self) -> tuple[int, int]:
+        return 0, 0
 
     def log_bytes(self) -> int:
         return self._checkpointer.log_bytes

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
@@ -18,7 +19,7 @@ from psycopg import errors
 
 from pinakes.config import Config
 from pinakes.errors import PinakesError
-from pinakes.store import Done, Tx, schema
+from pinakes.store import Done, Tx, closing, schema
 from pinakes.store.connections import Connections, Link, is_lost
 from pinakes.store.group import call
 
@@ -27,6 +28,7 @@ T = TypeVar("T")
 _LOCKS = 0x50494E41
 """The first half of our advisory locks, lest they meet those of others in the same database."""
 _LIBRARY, _SCHEMA = 0, -1
+_PATIENT = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
 _MOST_TRIES = 8
 _AGAIN = (errors.SerializationFailure, errors.DeadlockDetected)
 _FULL = (errors.DiskFull, errors.OutOfMemory, errors.TooManyConnections)
@@ -89,9 +91,7 @@ class PostgresStore:
         with _violations():
             link = Link(self._url, is_prepared=False)
             try:
-                link.command(
-                    "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
-                )
+                link.command(f"BEGIN; {_PATIENT}")
                 yield Tx(link)
             finally:
                 link.close()
@@ -142,13 +142,25 @@ class PostgresStore:
             raise
         link.command("RELEASE SAVEPOINT verb")
 
+    @contextmanager
+    def fill(self) -> Iterator[Tx]:
+        with self.transaction() as tx, self._nested():
+            link: Link = self._local.link
+            link.command(f"{_PATIENT}; SELECT {_lock_call(_LIBRARY, False)}")
+            yield tx
+
     def _lock(self, owner: int | None, beside: bool) -> None:
-        """Take turns: with all others in the library, or with those in the project, or `beside` with neither."""
+        """Take turns: with all others in the library, or with those in the project, or `beside` with neither.
+
+        Whether the library takes changes is known to whoever has its turn, and is asked for on the same way.
+        """
         wanted = [(_LIBRARY, beside or owner is not None), *([] if owner is None else [(owner, beside)])]
         held = self._local.held
         if missing := [lock for lock in wanted if lock not in held and (lock[0], False) not in held]:
             link: Link = self._local.link
-            link.command("SELECT " + ", ".join(_lock_call(number, is_shared) for number, is_shared in missing))
+            turns = ", ".join(_lock_call(number, is_shared) for number, is_shared in missing)
+            if closed := link.command(f"SELECT {turns}; {closing.QUERY}"):
+                raise closing.refusal(closed)
             held.update(missing)
 
     def _current(self) -> Link | None:
@@ -176,6 +188,18 @@ class PostgresStore:
         with self.transaction():
             if self._local.link.query("SELECT pg_is_in_recovery()") != [(False,)]:
                 raise PinakesError("UNAVAILABLE", "The database is a standby and takes no writes.")
+
+    def backup(self, path: str) -> None:
+        """The copy is a file of SQLite's, which can be restored into either engine."""
+        from pinakes.store import portable
+
+        with _violations():
+            link = Link(self._url, is_prepared=False)
+            try:
+                link.command(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_PATIENT}")
+                portable.write_file(Tx(link), Path(path))
+            finally:
+                link.close()
 
     def statements(self) -> int:
         return self._connections.statements()

@@ -101,6 +101,14 @@ class UploadSql:
         )
         return [(row[0], row[1], StoredPart(*row[2:])) for row in rows]
 
+    def kept_parts(self) -> list[tuple[str, StoredPart]]:
+        """Every part that is noted, with its upload, also while it is being joined to others."""
+        rows = self._query(
+            "SELECT x.id, t.number, t.size, t.sha256 FROM upload_part t"
+            " JOIN upload x ON x.owner = t.owner AND x.number = t.upload WHERE x.source = 'multipart'"
+        )
+        return [(row[0], StoredPart(*row[1:])) for row in rows]
+
     def purge(self, cutoff: str, limit: int) -> list[str]:
         """Delete uploads that nothing has happened to since `cutoff`; their ids. Those with a job are left to it."""
         due = self._query(

@@ -57,8 +57,8 @@ def _looked_up(library: Library, actor: Actor) -> list[Any]:
     """What searches find, how models are described and shown, and what is on its way."""
     found: list[Any] = []
     for verb in (search.find_assets, search.find_models):
-        for wanted in [*(Search(query=word, limit=100) for word in WORDS), Search(filter="tags = 'red'", limit=100)]:
-            found.append(verb(library, actor, wanted, {}).items)
+        asked = [*(Search(query=word, limit=100) for word in WORDS), Search(filter="tags = 'red'", limit=100)]
+        found += [verb(library, actor, wanted, {}).items for wanted in asked]
     for model in walk(mlmodels.get_page, library, actor, ModelFilter()):
         found.append(mlmodels.get_description(library, actor, model.id))
         found.append(mlmodels.get_examples(library, actor, model.id))

@@ -14,7 +14,7 @@ from pinakes.collections import MemberNoun
 from pinakes.store import fulltext, looks
 from pinakes.store.closing import CLOSED
 from pinakes.store.dialect import NUMBERS, Driver, Row, id_list, without_nul
-from pinakes.store.tables import Table, tables_of
+from pinakes.store.tables import Column, Table, tables_of
 
 Key = tuple[Any, ...]
 
@@ -46,9 +46,13 @@ class RowSql:
         self._query = driver.query
         self._change = driver.change
 
+    def columns(self) -> list[Column]:
+        """The columns of all tables that there are."""
+        return self._driver.columns()
+
     def tables(self) -> list[Table]:
         """The tables that hold a library."""
-        return tables_of(self._driver.columns())
+        return tables_of(self.columns())
 
     def slice(self, table: Table, after: Key | None, upto: Key | None, limit: int = -1) -> list[Row]:
         """Rows in order of their key: those with a greater one than `after`, up to `upto`; -1 for no limit."""

@@ -45,7 +45,7 @@ def _lists(library: Library, actor: Actor) -> dict[str, list[Any]]:
         "by update": pages(AssetFilter(sort_by="updated_at", is_ascending=True)),
         "trash": pages(AssetFilter(is_deleted=True)),
         "models": models(ModelFilter()),
-        "deleted models": models(ModelFilter(status="deleted")),
+        "deleted models": models(ModelFilter(is_deleted=True)),
         "collections": shelves,
         "tags": walk(tags.get_page, library, actor),
         **{shelf.id: pages(AssetFilter(collection_id=shelf.id)) for shelf in shelves},

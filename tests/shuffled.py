@@ -19,7 +19,7 @@ from pinakes.mlmodels import ModelPatch, NewModel
 from pinakes.tags import TagChange
 from pinakes.upload_types import NewUpload
 
-NAMES = ("mossy stone", "fox", "Мох", "glow 'fox'", 'a "b" \\ c\t\n', "石頭🪨", "\\u0000 no NUL", "x" * 300)
+NAMES = ("mossy stone", "fox", "Ωmega", "glow 'fox'", 'a "b" \\ c\t\n', "石頭🪨", "\\u0000 no NUL", "x" * 300)
 TAGS = ("red", "blue", "Ärger", "a'b", "rouge\tnoir")
 
 

@@ -372,9 +372,8 @@ def test_move_and_what_it_says_next(tmp_path: Path) -> None:
     assert {table["name"]: table["rows"] for table in report["tables"]}["project"] == 1
     assert "was moved to sqlite:///" in run("key", "create", "--data", "here", status=2)
     assert "was moved to sqlite:///" in run(*given, status=2)
-    assert (
-        run("check", "--data", "here") == run("check", "--database-url", "sqlite:///there.db") == "Nothing is wrong.\n"
-    )
+    for place in (("--data", "here"), ("--database-url", "sqlite:///there.db")):
+        assert run("check", *place) == "Nothing is wrong.\n"
     run("key", "create", "--database-url", "sqlite:///there.db")
 
 

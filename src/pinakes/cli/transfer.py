@@ -41,7 +41,7 @@ def restore(
     file: Annotated[Path, typer.Argument(help="A file that `pinakes backup` made.", metavar="FILE")],
     as_json: Json = False,
 ) -> None:
-    """Make a library of a backup, in an empty or new data folder or an empty database. Exits with 1 when a check of it finds something."""
+    """Make a library of a backup, where there is none yet. Exits with 1 when a check of it finds something."""
     from pinakes.transfer.restore import restore as read
 
     with progress("Restoring") as show:

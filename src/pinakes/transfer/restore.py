@@ -1,7 +1,8 @@
 """A backup back into an empty data folder, or an empty PostgreSQL database: all of it or nothing.
 
 The archive is taken for hostile. Everything is unpacked into a folder within the folder where it belongs, and checked
-there. The rows come last: until the database file is moved, or what was copied from it is committed, there is no library.
+there. The rows come last: until the database file is moved, or what was copied from it is committed, there is no
+library.
 """
 
 from __future__ import annotations

@@ -385,6 +385,16 @@ def _raise_unknown(name: str, known: list[str], prefix: str) -> NoReturn:
     raise bad_request(prefix + name, "there is no such setting" + (f"; did you mean {close[0]}?" if close else ""))
 
 
+def checked(option: str, name: str, value: str) -> str:
+    """A value for the setting of that name, given by another option. BAD_REQUEST that names the option."""
+    return str(_convert(SETTINGS[name], _Given(option, value, True)))
+
+
+def without_password(url: str) -> str:
+    """A URL to show."""
+    return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:…@", url)
+
+
 def _convert(setting: Setting, given: _Given) -> Any:
     value = os.fspath(given.value) if isinstance(given.value, os.PathLike) else given.value
     if isinstance(value, str) and isinstance(setting.default, tuple):

@@ -141,5 +141,9 @@ def _make_folder(path: Path) -> None:
 
 def _secret(store: Store) -> bytes:
     """The key of signed links and page tokens; it belongs to the library, so both outlive a restart and a move."""
-    with store.write() as tx:
-        return bytes.fromhex(tx.upkeep.setting("link_secret", secrets.token_hex(32)))
+    with store.read() as tx:
+        known = tx.upkeep.find_setting("link_secret")
+    if known is None:
+        with store.write() as tx:
+            known = tx.upkeep.setting("link_secret", secrets.token_hex(32))
+    return bytes.fromhex(known)

@@ -141,6 +141,10 @@ class Parts:
         """Whether a part is there, whole."""
         return self._size(_key(upload_id, part)) == part.size
 
+    def read(self, upload_id: str, part: StoredPart) -> Iterator[bytes]:
+        """The bytes of a part. BAD_REQUEST when it is not there, or was cut."""
+        return self._read(_key(upload_id, part), part)
+
     def uploads(self) -> dict[str, int]:
         """The ids of uploads that have something here, and when the newest of that was written."""
         found: dict[str, int] = {}

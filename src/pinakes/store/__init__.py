@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from pinakes.store.access import AccessSql
 from pinakes.store.assets import AssetSql
 from pinakes.store.collections import CollectionSql
+from pinakes.store.copying import RowSql
 from pinakes.store.dialect import Driver
 from pinakes.store.downloads import DownloadSql
 from pinakes.store.ingredients import IngredientSql
@@ -49,6 +50,7 @@ class Tx:
         self.rates = RateSql(driver)
         self.uploads = UploadSql(driver)
         self.upkeep = UpkeepSql(driver)
+        self.rows = RowSql(driver)
 
 
 class Store(Protocol):
@@ -81,8 +83,13 @@ class Store(Protocol):
 
         Nobody else writes meanwhile: in the whole library, or in the project of that number. With `beside`, others
         who say so too may write there meanwhile; that is for verbs which change counts in a row they have locked
-        (`dialect.LOCKED`), and do not change what is live or what models are known by.
+        (`dialect.LOCKED`), and do not change what is live or what models are known by. UNAVAILABLE where a library
+        takes no changes.
         """
+        ...
+
+    def fill(self) -> AbstractContextManager[Tx]:
+        """As `write`, alone in the library, also where a library takes no changes (`store.closing`)."""
         ...
 
     def transaction(self) -> AbstractContextManager[Tx]:

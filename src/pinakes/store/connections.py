@@ -6,6 +6,7 @@ Whoever needs a connection that broke makes a new one, so that nothing has to no
 import select
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -16,6 +17,7 @@ from psycopg.types.string import TextLoader
 
 from pinakes.errors import PinakesError
 from pinakes.store.dialect import TSVECTOR, Row, array, postgres_spelling
+from pinakes.store.tables import POSTGRES_COLUMNS, Column
 
 _CONNECT_S = 5
 _OPTIONS = {
@@ -49,6 +51,7 @@ class Link:
     """One connection, counting its statements: the `Driver` of PostgreSQL. Reads lock no rows."""
 
     spelling = TSVECTOR
+    keeps_nul = False
 
     def __init__(self, url: str, setup: str = "", *, is_prepared: bool, is_replica: bool = False) -> None:
         self.connection = connect(url, is_replica=is_replica)
@@ -91,12 +94,17 @@ class Link:
         values = parameters(params, lists)
         self._cursor.execute(text, values, prepare=False if is_planned_anew else None)  # type: ignore[arg-type]
 
-    def command(self, sql: str) -> None:
-        """Statements whose rows nobody wants, also several with `;` between them, in one round trip."""
+    def command(self, sql: str) -> str | None:
+        """Statements without parameters, also several with `;` between them, in one round trip.
+
+        What the first row of the last one begins with, if that has rows.
+        """
         self.count += 1
         result = self.connection.pgconn.exec_(sql.encode())
         if result.status not in _DONE:
             raise psycopg.errors.error_from_result(result)
+        value = result.get_value(0, 0) if result.ntuples else None
+        return None if value is None else value.decode()
 
     def ask(self, sql: str, within_s: float) -> str | None:
         """The same for what can be answered at once; the first value of the last rows.
@@ -139,6 +147,33 @@ class Link:
         """Each statement of a survey is of one moment, and needs no other to be of the same."""
         return nullcontext()
 
+    def columns(self) -> list[Column]:
+        return [Column(*row) for row in self.query(POSTGRES_COLUMNS)]
+
+    def selected(self, column: str, kind: str) -> str:
+        return f"CAST({column} AS INTEGER)" if kind == "boolean" else column
+
+    def change_each(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        self.count += len(rows)
+        self._cursor.executemany(postgres_spelling(sql, self.is_writing), rows)
+
+    def load(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        self.count += 1
+        with self._cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def last_number(self, table: str) -> int:
+        return int(self.query(f"SELECT coalesce(pg_sequence_last_value({_sequence(table)}), 0)")[0][0])
+
+    def set_last_number(self, table: str, number: int) -> None:
+        most = max(number, self.last_number(table))
+        if most:
+            self.query(f"SELECT setval({_sequence(table)}, ?)", (most,))
+
+    def settle(self) -> None:
+        self.command("ANALYZE")
+
     def damage(self, is_quick: bool) -> list[str]:  # noqa: ARG002 - looking into files is `pg_amcheck`'s
         """Pages that PostgreSQL found damaged; it looks at each page it reads when it keeps checksums."""
         rows = self.query(
@@ -167,6 +202,10 @@ def is_lost(error: BaseException) -> bool:
 def _is_gone(error: BaseException) -> bool:
     """Whether a connection that was kept is gone, so that a new one may do. Whoever waited has waited enough."""
     return is_lost(error) and not isinstance(error, psycopg.errors.ConnectionTimeout)
+
+
+def _sequence(table: str) -> str:
+    return f"pg_get_serial_sequence('{table}', 'number')::regclass"
 
 
 class Connections:

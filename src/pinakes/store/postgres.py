@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import copy
+from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
@@ -20,7 +21,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from pinakes.config import Config
 from pinakes.errors import PinakesError, bad_request
-from pinakes.store import Done, Tx, schema
+from pinakes.store import Done, Tx, closing, schema
 from pinakes.store.connections import Connections, Link, connect, is_lost
 from pinakes.store.group import MOST_WAITING, call
 from pinakes.store.replica import Replica
@@ -31,6 +32,7 @@ _LOCKS = 0x50494E41
 """The first half of our advisory locks, lest they meet those of others in the same database."""
 _LIBRARY, _SCHEMA = 0, -1
 _READ_ONLY = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_PATIENT = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
 _MOST_TRIES = 8
 _AGAIN = (errors.SerializationFailure, errors.DeadlockDetected)
 _FULL = (errors.DiskFull, errors.OutOfMemory, errors.TooManyConnections)
@@ -118,9 +120,7 @@ class PostgresStore:
         with _violations():
             link = Link(self._url, is_prepared=False)
             try:
-                link.command(
-                    "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
-                )
+                link.command(f"BEGIN; {_PATIENT}")
                 yield Tx(link)
             finally:
                 link.close()
@@ -161,16 +161,27 @@ class PostgresStore:
                 with _savepoint(link):
                     yield tx
 
+    @contextmanager
+    def fill(self) -> Iterator[Tx]:
+        with self.transaction() as tx:
+            link: Link = self._local.link
+            link.command(f"{link.beginning()}; {_PATIENT}; SELECT {_lock_call(_LIBRARY, is_shared=False)}")
+            self._local.held.add((_LIBRARY, False))
+            yield tx
+
     def _lock(self, link: Link, owner: int | None, beside: bool) -> None:
         """Take turns: with all others in the library, or with those in the project, or `beside` with neither.
 
-        The first lock begins the transaction.
+        The first lock begins the transaction. Whether the library takes changes is known to whoever has its turn, and is
+        asked for on the same way.
         """
         wanted = [(_LIBRARY, beside or owner is not None), *([] if owner is None else [(owner, beside)])]
         held = self._local.held
         if missing := [lock for lock in wanted if lock not in held and (lock[0], False) not in held]:
-            locks = ", ".join(_lock_call(number, is_shared) for number, is_shared in missing)
-            link.command(f"SELECT {locks}" if held else f"{link.beginning()}; SELECT {locks}")
+            turns = ", ".join(_lock_call(number, is_shared) for number, is_shared in missing)
+            begin = "" if held else f"{link.beginning()}; "
+            if closed := link.command(f"{begin}SELECT {turns}; {closing.QUERY}"):
+                raise closing.refusal(closed)
             held.update(missing)
 
     def _current(self) -> Link | None:
@@ -203,6 +214,18 @@ class PostgresStore:
         with self.write(beside=True):
             if self._local.link.query("SELECT pg_is_in_recovery()") != [(False,)]:
                 raise PinakesError("UNAVAILABLE", "The database takes no writes: it is a standby.")
+
+    def backup(self, path: str) -> None:
+        """The copy is a file of SQLite's, which can be restored into either engine."""
+        from pinakes.store import portable
+
+        with _violations():
+            link = Link(self._url, is_prepared=False)
+            try:
+                link.command(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_PATIENT}")
+                portable.write_file(Tx(link), Path(path))
+            finally:
+                link.close()
 
     def statements(self) -> int:
         return self._connections.statements() + (self._replica.statements() if self._replica else 0)

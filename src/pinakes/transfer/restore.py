@@ -1,7 +1,8 @@
-"""A backup back into an empty data folder: all of it or nothing. The archive is taken for hostile.
+"""A backup back into an empty data folder, or an empty PostgreSQL database: all of it or nothing.
 
-Everything is unpacked into a folder within the folder where it belongs, and checked there. The database file moves
-last: until it has, there is no library.
+The archive is taken for hostile. Everything is unpacked into a folder within the folder where it belongs, and checked
+there. The rows come last: until the database file is moved, or what was copied from it is committed, there is no
+library.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from pinakes import ids, upkeep
 from pinakes.blobs import CHUNK, Blobs, open_blobs
 from pinakes.config import Config
 from pinakes.errors import PinakesError, bad_request
+from pinakes.store import Tx
+from pinakes.store.portable import copy_all
 from pinakes.store.sqlite import SqliteStore, create_or_upgrade, is_created
 from pinakes.transfer.backup import DATABASE, FORMAT, HASH_RECORD, MANIFEST, Manifest, copy_hashed, sync_folder
 from pinakes.upkeep import Finding, Progress
@@ -42,17 +45,23 @@ class RestoreReport(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def restore(file: Path, config: Config, progress: Progress | None = None) -> RestoreReport:
-    """Make the library of a backup in the data folder; `progress` gets the bytes of the file that were read, and all.
+    """Make the library of a backup; `progress` gets the bytes of the file that were read, and all.
 
-    BAD_REQUEST, with nothing left behind, for a folder that is not empty and for a file that is no whole backup.
+    BAD_REQUEST, with nothing left behind, for a folder or a database that is not empty and for a file that is no whole
+    backup.
     """
     data, blobs = Path(config.data), _blob_folder(config)
     _require_empty(config, data, blobs)
     try:
         with _staging(data) as rows, _staging(blobs) as files:
             report = _unpack(file, rows / DATABASE, open_blobs(files.absolute().as_uri()), progress or _show_nothing)
-            _move(files, blobs)
-            _move(rows, data)
+            if config.is_postgres:
+                with _copied(rows / DATABASE, config):
+                    _move(files, blobs)
+                (rows / DATABASE).unlink()
+            else:
+                _move(files, blobs)
+                _move(rows, data)
     except OSError as error:
         raise PinakesError("UNAVAILABLE", f"The backup cannot be restored: {error}") from error
     return report
@@ -68,10 +77,34 @@ def _blob_folder(config: Config) -> Path:
 
 
 def _require_empty(config: Config, data: Path, blobs: Path) -> None:
-    if config.database_url:
-        raise bad_request("database_url", "a backup is restored into a data folder; leave this setting empty")
+    if config.is_postgres:
+        with _empty_database(config):
+            pass
+    elif config.database_url:
+        raise bad_request("database_url", "a backup is restored into a data folder or a PostgreSQL database")
     _require_empty_folder("blob_url" if config.blob_url else "data", blobs, set())
     _require_empty_folder("data", data, set() if config.blob_url else {blobs.name})
+
+
+@contextmanager
+def _empty_database(config: Config) -> Iterator[Tx]:
+    """A transaction on a database that holds no library."""
+    from pinakes.store import postgres
+
+    postgres.create_or_upgrade(config.database_url)
+    with closing(postgres.open_store(config)) as store, store.fill() as tx:
+        if tx.upkeep.closed() or not tx.rows.is_empty():
+            raise bad_request("database_url", "this database holds a library; name an empty one")
+        yield tx
+
+
+@contextmanager
+def _copied(file: Path, config: Config) -> Iterator[None]:
+    """All rows of a database file are in a database when this ends without an error."""
+    with closing(SqliteStore(file)) as store, store.read() as found, _empty_database(config) as tx:
+        copy_all(found, tx)
+        tx.rows.settle()
+        yield
 
 
 def _require_empty_folder(field: str, folder: Path, known: set[str]) -> None:

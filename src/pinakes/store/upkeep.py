@@ -102,6 +102,7 @@ class UpkeepSql:
         """Have a turn that was taken end at another time. False when another has taken it."""
         sql = "UPDATE setting SET value = ? WHERE name = ? AND value = ?"
         return self._change(sql, (until, name, held_until)) > 0
+
     def find_setting(self, name: str) -> str | None:
         """A setting of the library itself, None when there is none."""
         rows = self._query("SELECT value FROM setting WHERE name = ?", (name,))

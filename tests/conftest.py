@@ -51,7 +51,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-@pytest.fixture(params=ENGINES)
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "engine(name): a test of what one engine does, and not of what both promise")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each test of a library runs on each engine, unless it is about one."""
+    if "config" in metafunc.fixturenames:
+        mark = metafunc.definition.get_closest_marker("engine")
+        metafunc.parametrize("config", ENGINES if mark is None else mark.args, indirect=True)
+
+
+@pytest.fixture
 def config(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Config]:
     """The configuration of a library of its own, on each engine in turn."""
     with new_database(request.param, request) as url:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -18,9 +19,8 @@ from psycopg import errors
 
 from pinakes.config import Config
 from pinakes.errors import PinakesError
-from pinakes.store import Done, Tx, schema
+from pinakes.store import Done, Tx, group, schema
 from pinakes.store.connections import Connections, Link, is_lost
-from pinakes.store.group import call
 
 T = TypeVar("T")
 
@@ -62,6 +62,8 @@ class PostgresStore:
         setup = f"SET lock_timeout = '{lock_timeout_s}s'; SET statement_timeout = '{statement_timeout_s}s'"
         self._connections = Connections(url, setup, connections, lock_timeout_s, is_prepared=is_prepared)
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="writer")
+        self._waiting = 0
+        self._door = threading.Lock()
         with _violations():
             schema.require("postgres", _version(url), "The database", "--database-url URL")
 
@@ -167,13 +169,24 @@ class PostgresStore:
         return result  # type: ignore[no-any-return]
 
     def submit(self, verb: Callable[[], Any], token: Any, done: Done) -> None:
-        try:
-            self._threads.submit(self._answer, verb, token, done)
-        except RuntimeError as error:
-            raise PinakesError("UNAVAILABLE", "The library is closed.") from error
+        with self._door:
+            if self._waiting >= group.MOST_WAITING:
+                raise group.too_many_wait()
+            try:
+                self._threads.submit(self._answer, verb, token, done)
+            except RuntimeError as error:
+                raise PinakesError("UNAVAILABLE", "The library is closed.") from error
+            self._waiting += 1
 
     def _answer(self, verb: Callable[[], Any], token: Any, done: Done) -> None:
-        call(done, [(token, *_outcome(verb))])
+        with self._door:
+            self._waiting -= 1
+        group.call(done, [(token, *_outcome(partial(self._whole, verb)))])
+
+    def _whole(self, verb: Callable[[], Any]) -> Any:
+        """A verb in one transaction, also one that writes several times."""
+        with self.transaction():
+            return verb()
 
     def ready(self) -> None:
         """UNAVAILABLE unless the database takes writes, which a standby does not."""

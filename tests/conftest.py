@@ -4,7 +4,8 @@ import base64
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ from pinakes.store.postgres import create_or_upgrade
 
 pytest_plugins = ["archives", "issuers", "postgres", "shelves"]
 """Modules whose fixtures several files of tests share."""
+
+OpenDatabase = Callable[[], AbstractContextManager[str]]
 
 ENGINES = ["sqlite", "postgres"]
 """Everything below the edges is tested on each of these."""
@@ -57,9 +60,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each test of a library runs on each engine, unless it is about one."""
-    if "config" in metafunc.fixturenames:
-        mark = metafunc.definition.get_closest_marker("engine")
-        metafunc.parametrize("config", ENGINES if mark is None else mark.args, indirect=True)
+    mark = metafunc.definition.get_closest_marker("engine")
+    for name in {"config", "engine"} & {*metafunc.fixturenames}:
+        metafunc.parametrize(name, ENGINES if mark is None else mark.args, indirect=True, scope=None)
 
 
 @pytest.fixture
@@ -69,6 +72,18 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Config]:
         yield Config(data=str(tmp_path / "data"), busy_timeout_s=1, database_url=url)
 
 
+@pytest.fixture(scope="session")
+def engine(request: pytest.FixtureRequest) -> str:
+    """On which servers run that tests start."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def open_database(engine: str, request: pytest.FixtureRequest) -> OpenDatabase:
+    """The `database_url` of a new library for a server, for as long as it is needed."""
+    return partial(new_database, engine, request)
+
+
 @contextmanager
 def new_database(engine: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """The `database_url` of an empty library on one of `ENGINES`, for as long as it is needed."""
@@ -76,9 +91,13 @@ def new_database(engine: str, request: pytest.FixtureRequest) -> Iterator[str]:
         yield ""
         return
     server: PostgresServer = request.getfixturevalue("postgres")
-    server.make_template("library", create_or_upgrade)
+    server.make_template("library", _create)
     with server.fresh("library") as url:
         yield url
+
+
+def _create(url: str) -> None:
+    create_or_upgrade(url)
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import base64
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ from pinakes.store.postgres import create_or_upgrade
 
 pytest_plugins = ["archives", "issuers", "postgres", "shelves"]
 """Modules whose fixtures several files of tests share."""
+
+OpenDatabase = Callable[[], AbstractContextManager[str]]
 
 ENGINES = ["sqlite", "postgres"]
 """Everything below the edges is tested on each of these."""
@@ -61,12 +64,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "engine(name): a test of what one engine does, and not of what both promise")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """The engines for `config`, unless a test names its own."""
-    is_named = any("config" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
-    if "config" in metafunc.fixturenames and not is_named:
-        is_pooled = metafunc.module.__name__.rpartition(".")[2] in POOLED
-        metafunc.parametrize("config", [*ENGINES, "pgbouncer"] if is_pooled else ENGINES, indirect=True)
+    """Each test of a library runs on each engine, unless it is about one; some through a pooler too."""
+    mark = metafunc.definition.get_closest_marker("engine")
+    pooled = ["pgbouncer"] if metafunc.module.__name__.rpartition(".")[2] in POOLED else []
+    for name in {"config", "engine"} & {*metafunc.fixturenames}:
+        engines = [*ENGINES, *pooled] if mark is None else mark.args
+        metafunc.parametrize(name, engines, indirect=True, scope=None)
 
 
 @pytest.fixture
@@ -76,6 +84,18 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Config]:
         yield Config(data=str(tmp_path / "data"), busy_timeout_s=1, database_url=url)
 
 
+@pytest.fixture(scope="session")
+def engine(request: pytest.FixtureRequest) -> str:
+    """On which servers run that tests start."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def open_database(engine: str, request: pytest.FixtureRequest) -> OpenDatabase:
+    """The `database_url` of a new library for a server, for as long as it is needed."""
+    return partial(new_database, engine, request)
+
+
 @contextmanager
 def new_database(engine: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """The `database_url` of an empty library on one of `ENGINES`, for as long as it is needed."""
@@ -83,13 +103,17 @@ def new_database(engine: str, request: pytest.FixtureRequest) -> Iterator[str]:
         yield ""
         return
     server: PostgresServer = request.getfixturevalue("postgres")
-    server.make_template("library", create_or_upgrade)
+    server.make_template("library", _create)
     with server.fresh("library") as url:
         if engine != "pgbouncer":
             yield url
             return
         pooler: Pooler = request.getfixturevalue("pooler")
         yield pooler.url(url.rpartition("/")[2])
+
+
+def _create(url: str) -> None:
+    create_or_upgrade(url)
 
 
 @pytest.fixture

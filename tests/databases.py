@@ -1,18 +1,14 @@
-"""The database of a library as its engine shows it to anybody, and the marks of tests that are about one engine."""
+"""The database of a library as its engine shows it to anybody."""
 
 from contextlib import AbstractContextManager, closing
 from typing import Any
 
 import apsw
 import psycopg
-import pytest
 from psycopg.sql import SQL, Identifier
 
 from pinakes.config import Config
 from pinakes.library import Library
-
-ON_SQLITE = pytest.mark.parametrize("config", ["sqlite"], indirect=True)
-ON_POSTGRES = pytest.mark.parametrize("config", ["postgres"], indirect=True)
 
 
 def run_sql(config: Config, *statements: str) -> None:

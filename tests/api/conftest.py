@@ -10,11 +10,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from conftest import OpenDatabase
 
 from api.clients import Curl, Key, Sdk, open_http, open_sdk
 
@@ -48,14 +50,15 @@ StartServer = Callable[..., Server]
 
 
 @pytest.fixture(scope="session")
-def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+def start_server(tmp_path_factory: pytest.TempPathFactory, open_database: OpenDatabase) -> Iterator[StartServer]:
     """Starts servers with the settings given, and ends them after the last test; each must end well."""
-    processes = []
+    processes, databases = [], ExitStack()
 
     def start(**settings: object) -> Server:
         data = tmp_path_factory.mktemp("server") / "data"
         env = {key: value for key, value in os.environ.items() if not key.startswith("PINAKES_")}
-        given = {"data": data, "access_log": "false", "port": 0, **settings}
+        url = databases.enter_context(open_database())
+        given = {"data": data, "database_url": url, "access_log": "false", "port": 0, **settings}
         env |= {f"PINAKES_{name.upper()}": str(value) for name, value in given.items()}
         command = [sys.executable, "-m", "pinakes", "serve", "--json"]
         log = data.parent / "log"
@@ -77,6 +80,7 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServ
     for _, log in processes:
         text = log.read_text()
         assert "Traceback" not in text, text
+    databases.close()
 
 
 @pytest.fixture(scope="session")

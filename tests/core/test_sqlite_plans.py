@@ -6,7 +6,6 @@ from typing import Any
 
 import apsw
 import pytest
-from databases import ON_SQLITE
 from hot import fill, hot
 from linking import make
 
@@ -20,7 +19,7 @@ from pinakes.store import search as store_search
 from pinakes.store.sqlite import SqliteStore
 from pinakes.tags import TagChange
 
-pytestmark = ON_SQLITE
+pytestmark = pytest.mark.engine("sqlite")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,9 +22,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from pinakes.config import Config
 from pinakes.errors import PinakesError, bad_request
-from pinakes.store import Done, Tx, closing, schema
+from pinakes.store import Done, Tx, closing, group, schema
 from pinakes.store.connections import Connections, Link, connect, is_lost
-from pinakes.store.group import MOST_WAITING, call
 from pinakes.store.replica import Replica
 
 T = TypeVar("T")
@@ -71,8 +71,9 @@ class PostgresStore:
         if read_url:
             self._replica = Replica(self._connections, read_url, setup, connections, is_prepared=is_prepared)
         self._readers: Connections | Replica = self._connections
-        self._room = threading.Semaphore(MOST_WAITING)
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="writer")
+        self._waiting = 0
+        self._door = threading.Lock()
         with _violations():
             schema.require("postgres", _version(url), "The database", "--database-url URL")
 
@@ -196,18 +197,24 @@ class PostgresStore:
         return result  # type: ignore[no-any-return]
 
     def submit(self, verb: Callable[[], Any], token: Any, done: Done) -> None:
-        if not self._room.acquire(blocking=False):
-            raise PinakesError("UNAVAILABLE", "Too many writes are waiting; try again shortly.")
-        try:
-            self._threads.submit(self._answer, verb, token, done)
-        except RuntimeError as error:
-            self._room.release()
-            raise PinakesError("UNAVAILABLE", "The library is closed.") from error
+        with self._door:
+            if self._waiting >= group.MOST_WAITING:
+                raise group.too_many_wait()
+            try:
+                self._threads.submit(self._answer, verb, token, done)
+            except RuntimeError as error:
+                raise PinakesError("UNAVAILABLE", "The library is closed.") from error
+            self._waiting += 1
 
     def _answer(self, verb: Callable[[], Any], token: Any, done: Done) -> None:
-        outcome = _outcome(verb)
-        self._room.release()
-        call(done, [(token, *outcome)])
+        with self._door:
+            self._waiting -= 1
+        group.call(done, [(token, *_outcome(partial(self._whole, verb)))])
+
+    def _whole(self, verb: Callable[[], Any]) -> Any:
+        """A verb in one transaction, also one that writes several times."""
+        with self.transaction():
+            return verb()
 
     def ready(self) -> None:
         """UNAVAILABLE unless the database takes writes, which a standby does not."""

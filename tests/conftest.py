@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pinakes import access, asset_bytes, assets, ids, projects
@@ -16,7 +17,7 @@ from pinakes.blobs import thumbnail_key
 from pinakes.config import Config
 from pinakes.library import Library, open_library
 
-pytest_plugins = ["archives", "issuers", "shelves"]
+pytest_plugins = ["archives", "issuers", "shelves", "stores"]
 """Modules whose fixtures several files of tests share."""
 
 ENGINES = ["sqlite"]
@@ -49,9 +50,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture(params=ENGINES)
-def config(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
+def config(request: pytest.FixtureRequest, tmp_path: Path, blob_url: str) -> Config:
     """The configuration of a library of its own, on each engine in turn."""
-    return engine_config(request.param, tmp_path)
+    return msgspec.structs.replace(engine_config(request.param, tmp_path), blob_url=blob_url)
 
 
 def engine_config(engine: str, folder: Path) -> Config:

@@ -8,8 +8,9 @@ import msgspec
 
 from pinakes import ids
 from pinakes.bearer import Verifier
-from pinakes.blobs import Blobs, open_blobs
-from pinakes.config import Config
+from pinakes.blob_urls import open_blobs, open_parts
+from pinakes.blobs import Blobs
+from pinakes.config import Config, aws_key
 from pinakes.errors import PinakesError
 from pinakes.links import Links
 from pinakes.media import Media
@@ -64,6 +65,7 @@ def open_library(config: Config, *, create: bool = True) -> Library:
         _make_folder(Path(config.data))
         _make_folder(path.parent)
         create_or_upgrade(path)
+    blobs = open_blobs(config.blobs_url, is_direct=config.blob_links == "direct", key=aws_key())
     store = SqliteStore(path, config.busy_timeout_s)
     media = Media(
         max_pixels=config.max_pixels,
@@ -74,8 +76,7 @@ def open_library(config: Config, *, create: bool = True) -> Library:
     secret = _secret(store)
     verifier = Verifier(config) if config.jwt_issuer else None
     links = Links(secret, config.link_lifetime_s)
-    blobs = open_blobs(config.blobs_url)
-    return Library(config, store, blobs, Parts(blobs), media, links, Tokens(secret), verifier, threading.Event())
+    return Library(config, store, blobs, open_parts(blobs), media, links, Tokens(secret), verifier, threading.Event())
 
 
 def upgrade(config: Config) -> list[str]:

@@ -85,6 +85,11 @@ class UpkeepSql:
         self._change("INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, default))
         return str(self._query("SELECT value FROM setting WHERE name = ?", (name,))[0][0])
 
+    def find_setting(self, name: str) -> str:
+        """A setting of the library itself; empty when there is none."""
+        rows = self._query("SELECT value FROM setting WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else ""
+
     def set_setting(self, name: str, value: str) -> None:
         """Change a setting of the library itself, or make it."""
         self._change(

@@ -84,7 +84,7 @@ class S3:
             "master.volumeSizeLimitMB=1024 volume.max=64",
             *(f"{name}={port}" for name, port in given.items()),
         ]
-        command = [Path(sys.executable).parent / "weed", "-logtostderr=true", "server"]
+        command = [str(Path(sys.executable).parent / "weed"), "-logtostderr=true", "server"]
         with (folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, *(f"-{option}" for option in " ".join(options).split())],

@@ -20,6 +20,7 @@ from obstore.store import ObjectStore
 
 from pinakes.blobs import CHUNK, Blobs, Needed, blob_key, check_key, missing, store_errors
 from pinakes.errors import PinakesError, bad_request
+from pinakes.objects.ahead import read_ahead
 from pinakes.objects.presigned import Signer
 
 if TYPE_CHECKING:
@@ -74,11 +75,11 @@ class ObjectBlobs(Blobs):
     def write_blob(self, sha256: str, chunks: Iterator[bytes], size: int) -> None:
         """Store a blob that is too large for memory. OtherBytes, and nothing is stored, when it has another hash."""
         key, digest = blob_key(sha256), hashlib.sha256()
-        is_other = False
+        ahead, is_other = read_ahead(chunks), False
 
         def hashed() -> Iterator[bytes]:
             nonlocal is_other
-            for chunk in chunks:
+            for chunk in ahead:
                 digest.update(chunk)
                 yield chunk
             if digest.hexdigest() != sha256:
@@ -91,6 +92,8 @@ class ObjectBlobs(Blobs):
             if is_other:
                 raise OtherBytes from error  # a store may not let an upload be aborted, but is not to blame for this
             raise
+        finally:
+            ahead.close()
 
     def _send(self, key: str, chunks: Iterator[bytes], size: int) -> None:
         with store_errors():

@@ -29,7 +29,7 @@ from pinakes.objects.presigned import Signer
 KEY = AwsKey("AKIAPINAKESTESTS", "a/secret+that=nobody/may/see", "")
 REGION = "eu-west-3"
 START_LIMIT_S = 60
-_PORTS = ("master.port", "volume.port", "filer.port", "s3.port")
+_PORTS = ("s3.port", "master.port", "volume.port", "filer.port")
 _numbers = itertools.count(1)
 
 
@@ -69,20 +69,20 @@ class S3:
         """On the port that it had before, if it had one."""
         for _ in range(5):
             ports = _free_ports(2 * len(_PORTS))
-            self.port = self.port or ports[-1]
-            if self._try_to_start(ports):
+            self.port = self.port or ports[0]
+            if self._try_to_start(dict(zip(_PORTS, [self.port, *ports[1:]], strict=False)), ports[len(_PORTS) :]):
                 return
         raise AssertionError((self._folder / "log").read_text()[-4000:])
 
-    def _try_to_start(self, ports: list[int]) -> bool:
-        folder, given = self._folder, dict(zip(_PORTS, ports, strict=False)) | {"s3.port": self.port}
-        given |= {f"{name}.grpc": port for name, port in zip(_PORTS, ports[len(_PORTS) :], strict=True)}
+    def _try_to_start(self, ports: dict[str, int], more_ports: list[int]) -> bool:
+        folder = self._folder
         options = [
             f"dir={folder} ip=127.0.0.1 ip.bind=127.0.0.1 filer=true s3=true",
             f"filer.localSocket={folder}/f s3.localSocket={folder}/s s3.config={folder}/keys.json s3.iam=false",
             "s3.autoCreateBucket=false s3.port.iceberg=0 s3.port.lance=0 master.telemetry=false",
             "master.volumeSizeLimitMB=1024 volume.max=64",
-            *(f"{name}={port}" for name, port in given.items()),
+            *(f"{name}={port}" for name, port in ports.items()),
+            *(f"{name}.grpc={port}" for name, port in zip(ports, more_ports, strict=True)),
         ]
         command = [str(Path(sys.executable).parent / "weed"), "-logtostderr=true", "server"]
         with (folder / "log").open("ab") as log:
@@ -94,13 +94,23 @@ class S3:
             )
         ends = time.monotonic() + START_LIMIT_S
         while self._process.poll() is None and time.monotonic() < ends:
-            try:
-                if httpx.put(self.sign("PUT", "")).status_code in (200, 409):
-                    return True
-            except httpx.TransportError:
-                time.sleep(0.1)
+            if self._answers():
+                return True
+            time.sleep(0.1)
         self.stop()
         return False
+
+    def _answers(self) -> bool:
+        """Whether there is a bucket, and what is put into it comes out again."""
+        try:
+            is_made = httpx.put(self.sign("PUT", "")).status_code in (200, 409)
+            return (
+                is_made
+                and httpx.put(self.sign("PUT", "answers"), content=b"yes").status_code == 200
+                and httpx.get(self.sign("GET", "answers")).content == b"yes"
+            )
+        except httpx.TransportError:
+            return False
 
     def stop(self) -> None:
         """At once, as if its machine had lost power."""

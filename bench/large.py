@@ -49,7 +49,7 @@ def _store(library: Library) -> list[Stored]:
     for number in range(BLOBS):
         data = png(8) + bytes([number]) * (1 << 4 + number % 12)
         sha256 = library.blobs.put(data)
-        library.blobs.put_pictures(sha256, {size: b"webp" for size in THUMBNAIL_SIZES}, None)
+        library.blobs.put_pictures(sha256, dict.fromkeys(THUMBNAIL_SIZES, b"webp"), None)
         found.append(Stored(sha256, len(data)))
     return found
 

@@ -21,7 +21,7 @@ from pinakes.config import Config
 from pinakes.library import Library, open_library
 from pinakes.store.postgres import create_or_upgrade
 
-pytest_plugins = ["archives", "issuers", "postgres", "shelves"]
+pytest_plugins = ["archives", "issuers", "postgres", "shelves", "stores"]
 """Modules whose fixtures several files of tests share."""
 
 OpenDatabase = Callable[[], AbstractContextManager[str]]
@@ -78,10 +78,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def config(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Config]:
+def config(request: pytest.FixtureRequest, tmp_path: Path, blob_url: str) -> Iterator[Config]:
     """The configuration of a library of its own, on each engine in turn."""
     with new_database(request.param, request) as url:
-        yield Config(data=str(tmp_path / "data"), busy_timeout_s=1, database_url=url)
+        yield Config(data=str(tmp_path / "data"), busy_timeout_s=1, database_url=url, blob_url=blob_url)
 
 
 @pytest.fixture(scope="session")

@@ -57,9 +57,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ] = 16
     database_prepare: Annotated[
         bool,
-        Meta(
-            description="Whether statements are prepared on PostgreSQL. Through a pooler such as PgBouncer they never are."
-        ),
+        Meta(description="Whether PostgreSQL prepares statements. Through a pooler such as PgBouncer it never does."),
     ] = True
     statement_timeout_s: Annotated[
         int, Meta(description="Seconds after which PostgreSQL gives up a statement of a request.", ge=1)
@@ -67,12 +65,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     blob_url: Annotated[
         str,
         Meta(
-            description="Where bytes are kept: `file:///` and a folder, or `memory://` until the process ends."
+            description="Where bytes are kept: `file:///` and a folder, `s3://bucket/prefix`, `gs://bucket/prefix`,"
+            " `az://container/prefix`, or `memory://` until the process ends."
             " Empty: the folder `blobs` in the data folder.",
-            pattern=r"^(file://(localhost)?/.*|memory://.*)?$",
-            extra={"expected": "file:/// and an absolute folder, memory:// or nothing"},
+            pattern=r"^(file://(localhost)?/.*|(s3|gs|az)://.+|memory://.*)?$",
+            extra={"expected": "file:///folder, s3://bucket, gs://bucket, az://container, memory:// or nothing"},
         ),
     ] = ""
+    blob_links: Annotated[
+        Literal["proxied", "direct"],
+        Meta(
+            description="Who sends files and takes parts of uploads: this server, or the S3 store itself, to which "
+            "clients are sent with links that it honours."
+        ),
+    ] = "proxied"
     host: Annotated[
         str,
         Meta(
@@ -234,6 +240,23 @@ OWN = frozenset(
     }
 )
 """Settings in which processes of one library may differ."""
+
+
+class AwsKey(NamedTuple):
+    """An access key of an S3 store; `token` is empty for one that does not expire. It is never shown."""
+
+    id: str
+    secret: str
+    token: str
+
+    def __repr__(self) -> str:
+        return f"AwsKey({self.id!r})"
+
+
+def aws_key(environ: Mapping[str, str] = os.environ) -> AwsKey | None:
+    """The access key in the environment, under the names that every tool for S3 reads."""
+    id, secret = environ.get("AWS_ACCESS_KEY_ID"), environ.get("AWS_SECRET_ACCESS_KEY")
+    return AwsKey(id, secret, environ.get("AWS_SESSION_TOKEN", "")) if id and secret else None
 
 
 class Setting(NamedTuple):
@@ -406,5 +429,5 @@ def _convert(setting: Setting, given: _Given) -> Any:
 
 
 def _shown(value: object) -> str:
-    """The value without the name and password that a URL may carry."""
-    return re.sub(r"://[^\s'\"]*@", "://…@", repr(value))
+    """The value without the name and password that a URL may carry, and without the values in its query."""
+    return re.sub(r"=[^\s&'\"]+", "=…", re.sub(r"://[^\s'\"]*@", "://…@", repr(value)))

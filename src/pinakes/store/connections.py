@@ -92,7 +92,7 @@ class Link:
         self.count += 1
         text, lists, is_planned_anew = postgres_spelling(sql, self.is_writing)
         values = parameters(params, lists)
-        self._cursor.execute(text, values, prepare=False if is_planned_anew else None)  # type: ignore[arg-type]
+        self._cursor.execute(text, values, prepare=False if is_planned_anew else None)
 
     def command(self, sql: str) -> str | None:
         """Statements without parameters, also several with `;` between them, in one round trip.
@@ -155,7 +155,8 @@ class Link:
 
     def change_each(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         self.count += len(rows)
-        self._cursor.executemany(postgres_spelling(sql, self.is_writing), rows)
+        text, lists, _ = postgres_spelling(sql, self.is_writing)
+        self._cursor.executemany(text, [parameters(tuple(row), lists) for row in rows])
 
     def load(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         self.count += 1

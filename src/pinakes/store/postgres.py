@@ -173,8 +173,8 @@ class PostgresStore:
     def _lock(self, link: Link, owner: int | None, beside: bool) -> None:
         """Take turns: with all others in the library, or with those in the project, or `beside` with neither.
 
-        The first lock begins the transaction. Whether the library takes changes is known to whoever has its turn, and is
-        asked for on the same way.
+        The first lock begins the transaction. Whether the library takes changes is known to whoever has its turn, and
+        is asked for on the same way.
         """
         wanted = [(_LIBRARY, beside or owner is not None), *([] if owner is None else [(owner, beside)])]
         held = self._local.held

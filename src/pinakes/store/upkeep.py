@@ -85,6 +85,11 @@ class UpkeepSql:
         self._change("INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, default))
         return str(self._query("SELECT value FROM setting WHERE name = ?", (name,))[0][0])
 
+    def find_setting(self, name: str) -> str:
+        """A setting of the library itself; empty when there is none."""
+        rows = self._query("SELECT value FROM setting WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else ""
+
     def set_setting(self, name: str, value: str) -> None:
         """Change a setting of the library itself, or make it."""
         self._change(
@@ -103,11 +108,6 @@ class UpkeepSql:
         sql = "UPDATE setting SET value = ? WHERE name = ? AND value = ?"
         return self._change(sql, (until, name, held_until)) > 0
 
-    def find_setting(self, name: str) -> str | None:
-        """A setting of the library itself, None when there is none."""
-        rows = self._query("SELECT value FROM setting WHERE name = ?", (name,))
-        return rows[0][0] if rows else None
-
     def ready(self) -> None:
         """Ask the engine for a sign of life. UNAVAILABLE where the library takes no changes."""
         for row in self._query(closing.QUERY):
@@ -116,7 +116,7 @@ class UpkeepSql:
     def closed(self) -> Closed | None:
         """The mark of a place that takes no changes."""
         value = self.find_setting(closing.CLOSED)
-        return None if value is None else closing.read(value)
+        return closing.read(value) if value else None
 
     def close(self, mark: Closed) -> None:
         """Take no changes here from now on, but those of `Store.fill`."""

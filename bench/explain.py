@@ -1,6 +1,6 @@
 """What an engine does for each statement of a verb, as it really ran: noted on the way, statement by statement.
 
-PostgreSQL explains a statement right before it runs, in a savepoint that is rolled back, once as it plans for the values
+PostgreSQL explains a statement right before it runs, in a savepoint that is rolled back, once as it plans for values
 at hand and once as it plans for any: psycopg prepares what has run five times, and the server may choose either.
 """
 

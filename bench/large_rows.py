@@ -1,6 +1,6 @@
 """The rows of a large library, made up batch by batch for either engine: what they say agrees, as `check` wants it.
 
-One project holds nearly all. Words, tags and models follow Zipf's law, as in prompts: the commonest word stands in most,
+One project holds nearly all. Words, tags, models follow Zipf's law, as in prompts: the commonest word stands in most,
 half of all words in very few. A few collections hold tens of thousands of assets, most hold a handful.
 """
 

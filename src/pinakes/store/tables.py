@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-OF_THE_PLACE = frozenset({"migration", "process", "rate_use"})
+OF_THE_PLACE = frozenset({"pinakes_migration", "process", "rate_use"})
 """Tables about a database or the processes at it; a copy of the library has its own."""
 
 DERIVED = frozenset({"asset_look", "asset_text", "model_text"})

@@ -158,9 +158,7 @@ class Library:
         times = (at, at, deleted, True, json_text(generation), look)
         made["asset"].append((number, owner, assets.id[place], *what, parent, parent, said, *times))
         made["asset_tag"] += [(owner, number, tag) for tag in sorted(tags)]
-        made["asset_look"] += [
-            (owner, band << 16 | look >> 16 * band & 65535, number, look) for band in range(4)
-        ]
+        made["asset_look"] += [(owner, band << 16 | look >> 16 * band & 65535, number, look) for band in range(4)]
         if deleted is None:
             self._tags.update((owner, tag) for tag in tags)
             made["asset_text"].append((owner, number, self._terms(owner, [[name], sorted(tags), [text], []])))
@@ -186,7 +184,9 @@ class Library:
         made["asset_use"] += [(owner, number, key, *row) for key, row in uses.items()]
         made["asset_ingredient"] += [(owner, model + 1, number, *row) for model, row in links.items()]
         found = [
-            Ingredient("lora", f"Model {model}", weight=0.8) if role == "lora" else Ingredient("checkpoint", f"Model {model}")
+            Ingredient("lora", f"Model {model}", weight=0.8)
+            if role == "lora"
+            else Ingredient("checkpoint", f"Model {model}")
             for role, model in zip(wanted, picked, strict=False)
         ]
         return said, found

@@ -83,7 +83,9 @@ def _insert(config: Config, batches: Iterable[Batch], progress: Callable[[str], 
         for name, value in (("journal_mode", "off"), ("synchronous", "off"), ("cache_size", -1_000_000)):
             connection.pragma(name, value)
         with connection:
-            indexes = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql <> ''").fetchall()
+            indexes = connection.execute(
+                "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql <> ''"
+            ).fetchall()
             for name, _ in indexes:
                 connection.execute(f"DROP INDEX {name}")
             for batch in batches:

@@ -214,14 +214,18 @@ def _collection_writes(world: World) -> dict[str, Verb]:
 
     return {
         "create collection": lambda: collections.create(library, actor, NewCollection("New")),
-        "rename collection": lambda: collections.update(library, actor, world.collection, CollectionPatch(name="Other")),
+        "rename collection": lambda: collections.update(
+            library, actor, world.collection, CollectionPatch(name="Other")
+        ),
         "cover of collection": lambda: collections.update(
             library, actor, world.collection, CollectionPatch(thumbnail=world.asset)
         ),
         "delete collection": lambda: collections.delete(
             library, actor, collections.create(library, actor, NewCollection("New")).id
         ),
-        "add 49": lambda: collections.add(library, actor, world.collection, "asset", world.dice.sample(world.assets, 49)),
+        "add 49": lambda: collections.add(
+            library, actor, world.collection, "asset", world.dice.sample(world.assets, 49)
+        ),
         "add 49, remove 49": add_and_remove,
         "add models": lambda: collections.add(
             library, actor, world.collection, "model", world.dice.sample(world.models, 9)
@@ -246,7 +250,9 @@ def _asset_writes(world: World) -> dict[str, Verb]:
     def made_with() -> object:
         said = [Ingredient("checkpoint", "Model 0"), Ingredient("lora", f"Model {world.dice.randrange(900)}")]
         generation = Generation(generator="ComfyUI", prompt=world.word(COMMON), ingredients=said)
-        stored = Bytes(**{name: getattr(world.stored, name) for name in Bytes.__struct_fields__} | {"generation": generation})
+        stored = Bytes(
+            **{name: getattr(world.stored, name) for name in Bytes.__struct_fields__} | {"generation": generation}
+        )
         return assets.create(library, actor, NewAsset("new.png", "", model_id=world.model), stored)
 
     return {

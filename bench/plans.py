@@ -21,8 +21,8 @@ from pinakes.config import Config
 from pinakes.library import Library, open_library
 
 OWNED = {*COLUMNS, "upload_part"} - {"job"}
-MOST_SORTED = 20_001
-"""Rows that a search may look at one by one (`store.search.MANY`), and so sort."""
+MOST_SORTED, MOST_SORTED_SHARE = 20_001, 0.65
+"""Rows that a search may look at one by one (`store.search.MANY`), and so sort; in a small library they are most."""
 MOST_SHARE, LARGE = 0.2, 200_000
 """Of the rows of a large table that a statement may read: a search estimates how many it finds by the newest 10,000."""
 MOST_WORK = 10_000_000
@@ -43,7 +43,7 @@ def _is_bad(step: Step, rows: int) -> bool:
     is_scan = step.kind in ("Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Index Scan")
     if is_scan and step.relation in OWNED | {"asset_terms"} and not step.condition:
         return True
-    if step.kind == "Sort" and step.reads > min(MOST_SORTED, rows // 4):
+    if step.kind == "Sort" and step.reads > min(MOST_SORTED, MOST_SORTED_SHARE * rows):
         return True
     return rows >= LARGE and step.relation != "" and step.reads > MOST_SHARE * rows
 

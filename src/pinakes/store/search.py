@@ -106,7 +106,7 @@ class SearchSql:
         passing, params = _all(plan.everything)
         if few is None:
             passing, params = _all(plan.where)
-            sample = f"({_newest(plan)}) s CROSS JOIN {noun} x ON x.number = s.number"
+            sample = f"({_newest(plan)}) s CROSS JOIN {noun} x ON x.number = s.number WHERE +x.owner = {plan.owner:d}"
             sample = f"SELECT s.number, CASE WHEN {passing} THEN 1 ELSE 0 END AS passes FROM {sample}"
             return self._estimate(plan, sample, _SAMPLE, params)
         sql = f"SELECT count(*) FROM {_OF_LIST.format(list=few[0], noun=noun)} WHERE {passing}"
@@ -176,7 +176,8 @@ SELECT number, min(bits) FROM (
 def _newest(plan: _Plan) -> str:
     """What a sample is taken of; takes the words or the owner, and how many."""
     created = _CREATED.format(noun=plan.noun, direction="DESC")
-    return f"{plan.match[0]} ORDER BY rowid DESC LIMIT ?" if plan.match else f"{created} LIMIT ?"
+    few = OF_FEW if plan.least is plan.match else ""
+    return f"{plan.match[0]} ORDER BY rowid{few} DESC LIMIT ?" if plan.match else f"{created} LIMIT ?"
 
 
 def _matched(noun: Noun, owner: int) -> str:

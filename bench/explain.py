@@ -1,7 +1,7 @@
 """What an engine does for each statement of a verb, as it really ran: noted on the way, statement by statement.
 
-PostgreSQL explains a statement right before it runs, in a savepoint that is rolled back, once as it plans for the values
-at hand and once as it plans for any: psycopg prepares what has run five times, and the server may choose either.
+PostgreSQL explains a statement right before it runs, in a savepoint that is rolled back, once as it plans for the
+values at hand and once as it plans for any: psycopg prepares what has run five times, and the server may choose either.
 """
 
 import json
@@ -75,7 +75,7 @@ def _in_postgres(note: Callable[[Explained], None], modes: Modes, most: int) -> 
                     note(Explained(name, text, values, mode, list(_steps(plan))))
         run(link, sql, params)
 
-    Link._run = explain_and_run  # type: ignore[method-assign]
+    Link._run = explain_and_run  # type: ignore[method-assign,assignment]
     try:
         yield
     finally:

@@ -72,9 +72,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.large", description=__doc__)
     parser.add_argument("--data", required=True, help="the folder of the library's data, which is made")
-    parser.add_argument(
-        "--database-url", default="", help="an empty PostgreSQL database; SQLite in the folder if absent"
-    )
+    parser.add_argument("--database-url", default="", help="an empty PostgreSQL database; else SQLite")
     parser.add_argument("--assets", type=int, default=1_000_000, help="1,000,000")
     parser.add_argument("--collections", type=int, default=1_000_000, help="1,000,000")
     parser.add_argument("--memberships", type=int, default=5_000_000, help="5,000,000")

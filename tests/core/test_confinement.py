@@ -1,7 +1,7 @@
 """Every statement on an owned table is confined to one project: shown on a schema that has a partition for each.
 
-PostgreSQL runs each statement of the widest scenario on trial, and says which partitions it looked into. What looks into
-several is listed here, with the reason.
+PostgreSQL runs each statement of the widest scenario on trial, and says which partitions it looked into. What looks
+into several is listed here, with the reason.
 """
 
 import inspect
@@ -39,7 +39,7 @@ ACROSS = {
     "UpkeepSql.contradictions": "`check` compares all there is with all there is",
     "UpkeepSql.gather": "bytes are the library's: `check` and the sweep note whatever refers to some",
     "UpkeepSql.users": "bytes are the library's: `check` asks who refers to those that it suspects",
-    "UpkeepSql.newest": "bytes are the library's: the sweep has to know where to go on looking; a look at each key's end",
+    "UpkeepSql.newest": "bytes are the library's: the sweep asks each key's end where to go on looking",
     "UpkeepSql.referenced_since": "bytes are the library's: the same, from the end that `newest` found",
     "UploadSql.abandon": "a restore ends all uploads, once, before anybody is served",
     "ProjectSql.count_team": "a team has many projects, and says how much they hold together",
@@ -83,10 +83,8 @@ def _partition(url: str) -> None:
             ):
                 connection.execute(command)
             if numbered:
-                next_number = SQL(
-                    "SELECT setval(pg_get_serial_sequence({}, 'number'), 1 + coalesce(max(number), 0)) FROM {}"
-                )
-                connection.execute(next_number.format(Literal(table), name))
+                last = SQL("pg_get_serial_sequence({}, 'number'), 1 + coalesce(max(number), 0)").format(Literal(table))
+                connection.execute(SQL("SELECT setval({}) FROM {}").format(last, name))
         connection.execute("ANALYZE")
 
 

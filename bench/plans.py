@@ -25,8 +25,8 @@ MOST_SORTED, MOST_SORTED_SHARE = 20_001, 0.65
 """Rows that a search may look at one by one (`store.search.MANY`), and so sort; in a small library they are most."""
 MOST_SHARE, LARGE = 0.2, 200_000
 """Of the rows of a large table that a statement may read: a search estimates how many it finds by the newest 10,000."""
-MOST_WORK = 10_000_000
-"""Steps of SQLite's machine, of which an indexed row takes about ten."""
+WORK, WORK_A_ROW = 100_000, 4
+"""Steps of SQLite's machine. To walk all rows takes more; lists of words that most rows have are read whole."""
 WALKS = ("VIRTUAL TABLE INDEX 1:", "TABLE INDEX 0:=", "CONSTANT ROW")
 """How SQLite says that it reads a list that came as a parameter, or one row."""
 
@@ -35,7 +35,7 @@ def faults(found: list[Explained], rows: int) -> Iterator[str]:
     """What is wrong with plans in a library of so many assets."""
     for one in found:
         wrong = [step for step in one.steps if _is_bad(step, rows)] if one.mode else _scans(one)
-        if wrong or one.work > MOST_WORK:
+        if wrong or one.work > WORK + WORK_A_ROW * rows:
             yield f"{one.name} {one.mode} {one.work or ''}: {wrong}\n{one.sql}"
 
 

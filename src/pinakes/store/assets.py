@@ -67,7 +67,9 @@ class AssetSql:
 
         `collection` is the number of the one that the filter names.
         """
-        sql, params = pages.statement("asset", _COLUMNS, owner, filter, cutoff, after, _conditions(filter), collection)
+        index = "asset_parent" if filter.parent_id else "asset_root" if filter.root_id else ""
+        conditions = _conditions(filter)
+        sql, params = pages.statement("asset", _COLUMNS, owner, filter, cutoff, after, conditions, collection, index)
         return [_row(row) for row in self._query(sql, (*params, limit))]
 
     def insert(self, owner: int, row: FoundAsset) -> int:

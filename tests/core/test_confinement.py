@@ -48,6 +48,7 @@ ACROSS = {
 NOT_RUN = {"UpkeepSql.snapshot"}
 """A method that is none of a statement."""
 
+pytestmark = pytest.mark.timeout(400)
 MOST_OWNERS = 24
 
 

@@ -17,6 +17,7 @@ from pinakes.config import Config
 from pinakes.library import open_library
 from pinakes.upkeep import check
 
+pytestmark = pytest.mark.timeout(400)
 SIZES = Sizes(20_000, 20_000, 100_000, 1_000)
 
 

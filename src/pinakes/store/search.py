@@ -102,7 +102,10 @@ class SearchSql:
         """How many pass. When there are many candidates, as many as the newest of them let expect."""
         noun, few = plan.noun, plan.few
         if plan.is_all_words:
-            return self._estimate(plan, f"SELECT number, 1 AS passes FROM ({_newest(plan)}) s", MOST_COUNTED)
+            if plan.least is not None:
+                return plan.rows
+            most = _SAMPLE if plan.is_ranked else MOST_COUNTED  # of more than `MANY` no count would be exact
+            return self._estimate(plan, f"SELECT number, 1 AS passes FROM ({_newest(plan)}) s", most)
         passing, params = _all(plan.everything)
         if few is None:
             passing, params = _all(plan.where)

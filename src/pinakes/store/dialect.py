@@ -6,12 +6,14 @@ every engine limits the number of parameters.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
+
+from pinakes.store.tables import Column
 
 Row = tuple[Any, ...]
 
@@ -29,6 +31,9 @@ ROWS = "(SELECT value FROM json_each(?) item)"
 
 PAIRS = "(SELECT key AS name, value FROM json_each(?))"
 """Names with a text each as a subquery; its parameter is made by `pair_list`."""
+
+NOW_MS = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+"""Milliseconds since the epoch by the clock of the database."""
 
 LOCKED = "/* locked: {} */"
 """At the end of a statement: in a transaction that writes, nobody else changes the rows of this alias until it ends.
@@ -57,6 +62,8 @@ class Driver(Protocol):
     """One connection inside a transaction."""
 
     spelling: "Spelling"
+    keeps_nul: bool
+    """Whether texts may hold U+0000."""
 
     def query(self, sql: str, params: tuple[Any, ...] = ()) -> list[Row]:
         """All rows of a statement."""
@@ -68,6 +75,34 @@ class Driver(Protocol):
 
     def snapshot(self) -> AbstractContextManager[None]:
         """Of a survey: everything read inside is of one moment."""
+        ...
+
+    def columns(self) -> list[Column]:
+        """The columns of all tables that there are."""
+        ...
+
+    def selected(self, column: str, kind: str) -> str:
+        """An expression for what SQLite would hold in a column."""
+        ...
+
+    def change_each(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a statement once with the parameters of each row."""
+        ...
+
+    def load(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Store new rows, many at once."""
+        ...
+
+    def last_number(self, table: str) -> int:
+        """The greatest number that the engine has given, or knows of; 0 when there is none."""
+        ...
+
+    def set_last_number(self, table: str, number: int) -> None:
+        """Let the engine give greater numbers from now on."""
+        ...
+
+    def settle(self) -> None:
+        """Many rows have come: have the engine look at what there is now, if it plans by that."""
         ...
 
     def damage(self, is_quick: bool) -> list[str]:
@@ -116,7 +151,11 @@ def forget_terms(table: str, owner: int) -> str:
 
 def json_text(value: Any) -> str:
     """JSON for a parameter or a column. Without U+0000, which not every engine can take out of JSON again."""
-    text = _encode(value).decode()
+    return without_nul(_encode(value).decode())
+
+
+def without_nul(text: str) -> str:
+    """JSON without U+0000."""
     return _NUL.sub(r"\1", text) if "\\u0000" in text else text
 
 
@@ -161,6 +200,7 @@ _POSTGRES = {
     NUMBERED_IDS: f"(SELECT key - 1 AS key, value FROM unnest({_TEXTS}) WITH ORDINALITY AS item(value, key))",
     ROWS: "(SELECT value FROM jsonb_array_elements(?::jsonb) value)",
     PAIRS: "(SELECT key AS name, value FROM jsonb_each_text(?::jsonb))",
+    NOW_MS: "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
     CLAIMED: "FOR UPDATE SKIP LOCKED",
     OF_FEW: " + 0",
     "json_array(": "json_build_array(",
@@ -192,6 +232,7 @@ _POSTGRES_FORMS = (
     ),
     (re.compile(r"\b(\w+_text) MATCH \? /\* of (\d+) \*/"), r"\1.owner = \2 AND \1.terms @@ ?::tsquery"),
     (re.compile(r"\b(\w+_text)_docsize d WHERE d\.id = "), r"\1 d WHERE d.owner = x.owner AND d.rowid = "),
+    (re.compile(r"\b(\w+_text)_docsize\b"), r"\1"),
 )
 _LOCK = re.compile(r"/\* locked: (\w+) \*/")
 

@@ -102,6 +102,14 @@ class UploadSql:
         )
         return [(row[0], StoredPart(*row[1:])) for row in rows]
 
+    def kept_parts(self) -> list[tuple[str, StoredPart]]:
+        """Every part that is noted, with its upload, also while it is being joined to others."""
+        rows = self._query(
+            "SELECT x.id, t.number, t.size, t.sha256 FROM upload_part t"
+            " JOIN upload x ON x.owner = t.owner AND x.number = t.upload WHERE x.source = 'multipart'"
+        )
+        return [(row[0], StoredPart(*row[1:])) for row in rows]
+
     def is_due(self, owner: int, cutoff: str) -> bool:
         """Whether there is something to purge."""
         return bool(self._query(f"SELECT 1 FROM upload x WHERE {_DUE} LIMIT 1", (owner, cutoff)))

@@ -3,12 +3,11 @@
 import os
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
-import apsw
 import pytest
 from conftest import DAY_MS, make_png
+from databases import run_sql
 
 from pinakes import assets, collections, ids, mlmodels, upkeep
 from pinakes.access import Actor
@@ -16,7 +15,6 @@ from pinakes.asset_types import THUMBNAIL_SIZES, Bytes
 from pinakes.assets import NewAsset
 from pinakes.blobs import blob_key
 from pinakes.collections import CollectionPatch, NewCollection
-from pinakes.config import Config
 from pinakes.library import Library
 from pinakes.mlmodels import ModelPatch, NewModel
 from pinakes.tags import TagChange
@@ -60,12 +58,6 @@ class Shelf:
 
     def sql(self, *statements: str) -> None:
         run_sql(self.library.config, *statements)
-
-
-def run_sql(config: Config, *statements: str) -> None:
-    with closing(apsw.Connection(str(config.database_path))) as connection:
-        for statement in statements:
-            connection.execute(statement)
 
 
 def codes(library: Library, *, is_quick: bool = False) -> list[str]:

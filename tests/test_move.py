@@ -16,7 +16,8 @@ from pinakes import assets, collections, ids, upkeep, uploads
 from pinakes.access import Actor
 from pinakes.asset_types import Bytes
 from pinakes.assets import NewAsset
-from pinakes.blobs import blob_key, open_blobs
+from pinakes.blob_urls import open_blobs
+from pinakes.blobs import blob_key
 from pinakes.collections import NewCollection
 from pinakes.config import Config
 from pinakes.errors import PinakesError

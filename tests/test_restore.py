@@ -135,7 +135,7 @@ def test_bytes_are_restored_into_an_empty_folder_only(file: Path, target: Config
     assert f"blob_url: {str(elsewhere)!r} is not empty" in refusal(lambda: restore(file, config))
     Path(target.data, "blobs", "blobs").mkdir(parents=True)
     assert "not empty" in refusal(lambda: restore(file, target))
-    for url in ("memory://", "file://elsewhere/blobs", "s3://bucket"):
+    for url in ("memory://", "file://elsewhere/blobs", "s3://no bucket"):
         assert "blob_url" in refusal(lambda url=url: restore(file, Config(data=f"{target.data}2", blob_url=url)))  # type: ignore[misc]
     assert not Path(f"{target.data}2").exists()
 

@@ -171,7 +171,7 @@ def authenticate(library: Library, key_id: str, secret_hash: bytes, project_id: 
     UNAUTHORIZED for an unknown or revoked key or a wrong secret (the three read the same), FORBIDDEN for a project
     that the key may not see, whether it exists or not. Read from the store every time: a revoked key ends at once.
     """
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         grant = tx.access.find_grant(key_id, project_id)
         known = grant or tx.access.find_grant(key_id, None)
     if known is None or not hmac.compare_digest(known.secret_hash, secret_hash):
@@ -188,7 +188,7 @@ def admit(library: Library, token: Token, project_id: str | None, origin: str = 
     """
     wanted = token.own_project_id if project_id is None else project_id
     role = token.grants.get(wanted)
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         project = None if role is None else tx.projects.find(wanted)
     if role is None or project is None:
         raise PinakesError("FORBIDDEN", f"This token may not see project {wanted!r}.", projectId=wanted)
@@ -242,7 +242,7 @@ def create_first_key(library: Library, project_id: str, new: NewApiKey) -> ApiKe
 
 def get_all_keys(library: Library, project_ids: list[str]) -> list[ApiKey]:
     """The live keys of projects, oldest first, for whoever is on the machine itself."""
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         return tx.access.keys_of(project_ids)
 
 

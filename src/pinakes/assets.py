@@ -133,7 +133,7 @@ def insert(tx: Tx, owner: int, author_id: str, new: NewAsset, stored: Bytes, now
 @needs("assets.read")
 def get(library: Library, actor: Actor, id: str) -> Asset:
     """One asset; NOT_FOUND when unknown or in the trash."""
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         row = tx.assets.find(actor.owner, id)
     if row is None:
         raise errors.not_found("asset", id)
@@ -142,7 +142,7 @@ def get(library: Library, actor: Actor, id: str) -> Asset:
 
 def locate(library: Library, project_id: str, id: str) -> Located:
     """Where a live asset's bytes are, or NOT_FOUND. For whoever holds a signed link: the link is the permission."""
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         found = tx.assets.locate(project_id, id)
     if found is None:
         raise errors.not_found("asset", id)
@@ -153,7 +153,7 @@ def locate(library: Library, project_id: str, id: str) -> Located:
 def get_bulk(library: Library, actor: Actor, wanted: list[str]) -> list[Asset]:
     """Up to 200 assets in the order asked for; unknown ids are left out. One statement."""
     collections.check_members("asset", wanted, MOST_BULK)
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         found = {row.id: row for row in tx.assets.find_many(actor.owner, wanted)}
     return [show(library, actor, found[id]) for id in dict.fromkeys(wanted) if id in found]
 
@@ -165,7 +165,7 @@ def get_page(
     """Assets that pass the filter. NOT_FOUND for an unknown collection. Two statements with a collection, else one."""
     scope = ("assets", actor.project_id, msgspec.structs.astuple(filter))
     after = library.tokens.read(token, scope)
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         collection = _collection(tx, actor.owner, filter.collection_id)
         rows = tx.assets.page(actor.owner, filter, collection, library.trash_cutoff(), after, size + 1)
     cut = library.tokens.cut(rows, size, scope, lambda row: _sort_key(row, filter))

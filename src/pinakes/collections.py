@@ -101,7 +101,7 @@ def create(library: Library, actor: Actor, new: NewCollection) -> Collection:
 @needs("collections.read")
 def get(library: Library, actor: Actor, id: str) -> Collection:
     """One collection, or NOT_FOUND."""
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         row = tx.collections.find(actor.owner, id)
     if row is None:
         raise errors.not_found("collection", id)
@@ -113,7 +113,7 @@ def get_page(library: Library, actor: Actor, size: int = 10, token: str | None =
     """Collections of the project, newest first. One statement."""
     scope = ("collections", actor.project_id)
     after = library.tokens.read(token, scope)
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         rows = tx.collections.page(actor.owner, after, size + 1)
     cut = library.tokens.cut(rows, size, scope, lambda row: (row.id,))
     return Page([show(library, actor, row) for row in cut.items], cut.token)

@@ -119,7 +119,7 @@ def get(library: Library, actor: Actor, job_id: str) -> DownloadStatus:
 
 def locate(library: Library, project_id: str, id: str) -> Stored:
     """The bytes of a live asset, or NOT_FOUND. For whoever holds a signed link, as all that follows."""
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         stored = tx.downloads.asset(project_id, id)
     if stored is None:
         raise errors.not_found("asset", id)
@@ -128,7 +128,7 @@ def locate(library: Library, project_id: str, id: str) -> Stored:
 
 def locate_model(library: Library, project_id: str, id: str) -> Stored:
     """The file of a live model, or NOT_FOUND."""
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         return _model_file(tx, project_id, id)
 
 

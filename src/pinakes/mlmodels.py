@@ -126,7 +126,7 @@ def create(library: Library, actor: Actor, new: NewModel, is_repeat: bool = Fals
 @needs("models.read")
 def get(library: Library, actor: Actor, id: str) -> MLModel:
     """One model; NOT_FOUND when unknown or in the trash."""
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         row = _found(tx, actor, id)
     return show(library, actor, row)
 
@@ -135,7 +135,7 @@ def get(library: Library, actor: Actor, id: str) -> MLModel:
 def get_bulk(library: Library, actor: Actor, wanted: list[str]) -> list[MLModel]:
     """Up to 200 models in the order asked for; unknown ids are left out. One statement."""
     collections.check_members("model", wanted, MOST_BULK)
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         found = {row.id: row for row in tx.models.find_many(actor.owner, wanted)}
     return [show(library, actor, found[id]) for id in dict.fromkeys(wanted) if id in found]
 
@@ -147,7 +147,7 @@ def get_page(
     """Models that pass the filter. NOT_FOUND for an unknown collection. Two statements with one, else one."""
     scope = ("models", actor.project_id, msgspec.structs.astuple(filter))
     after = library.tokens.read(token, scope)
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         if filter.collection_ids:
             known = tx.collections.find_many(actor.owner, list(filter.collection_ids))
             missing = [id for id in filter.collection_ids if id not in known]
@@ -260,7 +260,7 @@ def restore(library: Library, actor: Actor, id: str, is_repeat: bool = False) ->
 @needs("models.read")
 def get_description(library: Library, actor: Actor, id: str) -> Description:
     """The markdown of a model, empty until it is written, with what it mentions. Three statements."""
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         value = _found(tx, actor, id).description
     return describe(library, actor, value)
 

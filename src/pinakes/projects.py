@@ -241,7 +241,7 @@ def create_first(library: Library, name: str) -> str:
 
 def get_all(library: Library) -> list[FoundProject]:
     """Every live project, oldest first, for whoever is on the machine itself."""
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         return tx.projects.all()
 
 
@@ -271,6 +271,14 @@ def create_first_key(library: Library, named: str | None, new: NewApiKey) -> Api
             raise PinakesError("NOT_FOUND", f"There is no project {named!r}.", missing=[named])
         project_id = project.id if project else create_first(library, named or "default")
         return access.create_first_key(library, project_id, new)
+
+
+def create_key_of_new_library(library: Library, new: NewApiKey) -> ApiKeySecret | None:
+    """A key of the first project, made with it; None when there is one. Of several who try at once, one gets it."""
+    if get_all(library):
+        return None
+    with library.store.write():
+        return None if get_all(library) else create_first_key(library, None, new)
 
 
 _MOST_PROJECTS = 10_000

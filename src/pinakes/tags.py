@@ -54,7 +54,7 @@ def get_page(library: Library, actor: Actor, size: int = 50, token: str | None =
     """Tags in use, by name. One statement."""
     scope = ("tags", actor.project_id)
     after = library.tokens.read(token, scope)
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         rows = tx.tags.page(actor.owner, actor.project_id, after, size + 1)
     return library.tokens.cut(rows, size, scope, lambda tag: (tag.tag_name,))
 

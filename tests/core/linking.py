@@ -1,6 +1,7 @@
 """Models with files and assets with ingredients, made without a file of either kind being read."""
 
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 from conftest import store_png
@@ -55,6 +56,11 @@ def made_with(library: Library, actor: Actor, *of: Ingredient, model_id: str | N
     """The id of an asset whose file says that it was made with these."""
     stored = msgspec.structs.replace(store_png(library), generation=Generation(generator=by, ingredients=list(of)))
     return assets.create(library, actor, NewAsset("a.png", "", model_id=model_id), stored).id
+
+
+def make(library: Library, actor: Actor, name: str, **more: Any) -> Asset:
+    """A picture of that name; of its bytes more is known."""
+    return assets.create(library, actor, NewAsset(name, ""), msgspec.structs.replace(store_png(library), **more))
 
 
 def assets_of(library: Library, actor: Actor, model_id: str) -> list[str]:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import apsw
 import msgspec
 import pytest
 import pyvips
 from conftest import Clock, make_assets, new_actor, new_asset, upload
+from databases import ask_sql
 
 sys.path.append(str(Path(__file__).parents[1] / "media"))  # for `pictures`
 
@@ -48,18 +48,17 @@ def paths(library: Library, actor: Actor, job_id: str) -> list[str]:
 
 def give_file(library: Library, id: str, sha256: str, size: int, name: str | None) -> None:
     """What importing a model's file leaves behind."""
-    with apsw.Connection(str(library.config.database_path)) as database:
-        database.execute("UPDATE model SET sha256 = ?, size = ?, file_name = ? WHERE id = ?", (sha256, size, name, id))
+    change = "UPDATE model SET sha256 = ?, size = ?, file_name = ? WHERE id = ?"
+    ask_sql(library.config, change, sha256, size, name, id)
 
 
 def link_to_model(library: Library, asset_id: str, model_id: str) -> None:
     """What finding a model in a file's own words leaves behind."""
-    with apsw.Connection(str(library.config.database_path)) as database:
-        database.execute(
-            "INSERT INTO asset_ingredient (owner, model, asset, role)"
-            " SELECT m.owner, m.number, a.number, 'lora' FROM asset a JOIN model m WHERE a.id = ? AND m.id = ?",
-            (asset_id, model_id),
-        )
+    link = (
+        "INSERT INTO asset_ingredient (owner, model, asset, role)"
+        " SELECT m.owner, m.number, a.number, 'lora' FROM asset a, model m WHERE a.id = ? AND m.id = ?"
+    )
+    ask_sql(library.config, link, asset_id, model_id)
 
 
 def test_an_asset_as_it_is(library: Library, admin: Actor) -> None:

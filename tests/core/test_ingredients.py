@@ -8,10 +8,10 @@ from itertools import permutations
 import msgspec
 import pytest
 from conftest import DAY_MS, Clock, new_asset, new_key, sign_in, store_png
+from databases import run_sql
 from linking import assets_of, do_jobs, file_model, made_with, one, shown
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from shelves import run_sql
 
 from pinakes import asset_bytes, assets, downloads, ingredients, mlmodels, projects, search, upkeep
 from pinakes.access import Actor

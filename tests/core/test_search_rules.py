@@ -1,17 +1,16 @@
-"""What a search refuses, whom it shows what, how it keeps up with changes, and how the engine goes about it."""
+"""What a search refuses, whom it shows what, and how it keeps up with changes."""
 
 import base64
-import re
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 from conftest import DAY_MS, Clock, make_png, store_png
+from linking import make
 
 from pinakes import assets, collections, mlmodels, search
 from pinakes.access import Actor
-from pinakes.asset_types import Asset, Generation
+from pinakes.asset_types import Generation
 from pinakes.assets import NewAsset
 from pinakes.collections import NewCollection
 from pinakes.errors import PinakesError
@@ -19,15 +18,10 @@ from pinakes.library import Library
 from pinakes.mlmodels import ModelPatch, NewModel
 from pinakes.search import Hits, Images, Search
 from pinakes.store import search as store_search
-from pinakes.store.sqlite import SqliteStore
 from pinakes.tags import TagChange
 from pinakes.upkeep import check, sweep
 
 LOOK = 0b1011
-
-
-def make(library: Library, actor: Actor, name: str, **more: Any) -> Asset:
-    return assets.create(library, actor, NewAsset(name, ""), msgspec.structs.replace(store_png(library), **more))
 
 
 def names(library: Library, actor: Actor, *of: Any, **more: Any) -> list[str]:
@@ -186,86 +180,6 @@ def test_an_estimate_is_near_what_there_is(library: Library, admin: Actor, monke
     assert total(query="red", filter="width = 1") == pytest.approx(16, abs=4)
     assert total(filter="width >= 1") == pytest.approx(96, abs=4)
     assert total(filter="width >= 1", sort_by=("name:asc",)) == pytest.approx(96, abs=4)
-
-
-def steps(library: Library, use: Callable[[], object], *, is_writing: bool = False) -> str:
-    """What the engine does for the statements of `use` that name assets, as they really ran."""
-    assert isinstance(library.store, SqliteStore)
-    with library.store.read():
-        reader = library.store._local.reader[0]
-    connection = (library.store._writer if is_writing else reader).connection
-    ran: list[tuple[str, Any]] = []
-
-    def note(_cursor: Any, sql: str, values: Any) -> bool:
-        ran.append((sql, values))
-        return True
-
-    connection.exec_trace = note
-    use()
-    connection.exec_trace = None
-    plans = [connection.execute(f"EXPLAIN QUERY PLAN {sql}", values) for sql, values in ran if " asset" in sql]
-    return "\n".join(str(row[3]) for plan in plans for row in plan)
-
-
-def test_no_change_walks_an_index_of_search(library: Library, admin: Actor) -> None:
-    one = make(library, admin, "red", look=5)
-    changes: list[Callable[[], object]] = [
-        lambda: make(library, admin, "blue", look=6),
-        lambda: assets.update(library, admin, one.id, assets.AssetPatch(name="new")),
-        lambda: assets.update_tags(library, admin, one.id, TagChange(add=["a"])),
-        lambda: assets.copy(library, admin, one.id),
-        lambda: assets.delete(library, admin, [one.id]),
-        lambda: assets.restore(library, admin, [one.id]),
-        lambda: mlmodels.create(library, admin, NewModel(name="m")),
-    ]
-    for change in changes:
-        done = steps(library, change, is_writing=True)
-        assert not re.findall(r"\w+ (?:x|asset) USING .*INDEX asset_(?!key|trash)\w+", done), done
-        assert not re.findall(r"SCAN (?:x|asset|model)$", done, re.MULTILINE), done
-
-
-@pytest.mark.parametrize(
-    ("wanted", "uses"),
-    [
-        (Search("red"), "asset_text VIRTUAL TABLE"),
-        (Search("red", "tags = a"), "USING COVERING INDEX tag_asset (owner=? AND name=?)"),
-        (Search(filter="tags = a"), "USING COVERING INDEX tag_asset (owner=? AND name=?)"),
-        (Search(filter="collectionIds = a"), "SEARCH m USING PRIMARY KEY (owner=? AND collection=?)"),
-        (Search(filter="modelId = a"), "SEARCH m USING PRIMARY KEY (owner=? AND model=?)"),
-        (Search(filter="kind = 3d"), "USING COVERING INDEX asset_kind (owner=? AND kind=?"),
-        (
-            Search(filter="type = txt2img"),
-            "USING COVERING INDEX asset_kind (owner=? AND kind=? AND type=?",
-        ),
-        (Search(filter="width > 4000"), "USING COVERING INDEX asset_width (owner=? AND width>?)"),
-        (Search(filter="size > 9 AND size < 12"), "asset_size (owner=? AND size>? AND size<?)"),
-        (Search(filter="createdAt > 2020-01-01"), "USING INDEX asset_created (owner=? AND created_at>?)"),
-        (
-            Search(filter="name = a OR height = 2"),
-            "USING COVERING INDEX asset_height (owner=? AND height=?)",
-        ),
-    ],
-)
-@pytest.mark.parametrize("few", [0, 2_000])
-def test_no_search_reads_all_rows(
-    library: Library, admin: Actor, monkeypatch: pytest.MonkeyPatch, wanted: Search, uses: str, few: int
-) -> None:
-    make(library, admin, "red")
-    monkeypatch.setattr(store_search, "FEW", few)
-    done = steps(library, lambda: search.find_assets(library, admin, wanted, {}))
-    assert uses in done
-    assert "SEARCH x USING INDEX asset_key (owner=? AND id=?)" in done
-    assert "SCAN x" not in done
-    assert "SCAN asset\n" not in done
-
-
-@pytest.mark.parametrize("field", ["createdAt", "updatedAt", "name", "size", "width", "height"])
-@pytest.mark.parametrize("way", ["asc", "desc"])
-def test_sorting_everything_walks_an_index(library: Library, admin: Actor, field: str, way: str) -> None:
-    make(library, admin, "red")
-    done = steps(library, lambda: search.find_assets(library, admin, Search("", sort_by=(f"{field}:{way}",)), {}))
-    assert "SEARCH x USING INDEX asset_" in done
-    assert "TEMP B-TREE" not in done
 
 
 def test_no_query_is_a_command_to_the_engine(library: Library, admin: Actor) -> None:

@@ -19,6 +19,8 @@ from pinakes.library import Library, open_library
 from pinakes.store import checkpoint, sqlite
 from pinakes.store.sqlite import SqliteStore, create_or_upgrade, is_created
 
+pytestmark = pytest.mark.engine("sqlite")
+
 MIB = 1 << 20
 COUNT = itertools.count()
 

@@ -27,7 +27,8 @@ from local.postgres import temporary_server
 from pinakes import assets, collections, mlmodels, upkeep
 from pinakes.asset_types import THUMBNAIL_SIZES, Bytes, Generation, Ingredient
 from pinakes.assets import NewAsset
-from pinakes.blobs import blob_key, open_blobs, thumbnail_key
+from pinakes.blob_urls import folder_of, open_blobs
+from pinakes.blobs import blob_key, thumbnail_key
 from pinakes.collections import NewCollection
 from pinakes.config import Config
 from pinakes.errors import PinakesError
@@ -56,7 +57,7 @@ class Figures(NamedTuple):
 def fill(library: Library, count: int) -> None:
     """Assets with bytes of their own in two projects, tagged, in collections, made with models. Nothing is synced."""
     dice = random.Random(count)
-    folder = library.blobs.folder
+    folder = folder_of(library.config.blobs_url)
     assert folder is not None
     for actor in (new_actor(library), new_actor(library)):
         shelves = [collections.create(library, actor, NewCollection(f"Shelf {n}")).id for n in range(20)]

@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from pinakes import access
+from pinakes import access, rates
 from pinakes.access import Actor
 from pinakes.api import assets, collections, downloads, files, mlmodels, projects, search, tags, uploads
-from pinakes.api.authorization import authenticate, check_origin, project_of
+from pinakes.api.authorization import Doorman, check_origin, project_of
 from pinakes.api.call import Call, Threads
 from pinakes.api.cors import Cors
 from pinakes.api.http import (
@@ -55,6 +55,7 @@ PREFIX = "/v1"
 
 _BASE64_GROWTH = 1.4
 _UPLOADS_IN_MEMORY = 4
+_OF_KEYS = frozenset({"keys.write", "projects.write"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _SIGNED = {"/files": "GET, HEAD, OPTIONS", "/uploads": "PUT, OPTIONS"}
 """Where signed links lead, and what is taken there."""
@@ -91,6 +92,7 @@ class App:
         self._worker = Worker(library)
         self._threads: Threads
         self._parts: PartReceiver
+        self._doorman: Doorman
         self._traces = itertools.count()
         self._trace_prefix = secrets.token_hex(6)
 
@@ -104,9 +106,14 @@ class App:
         await receive()
         self._threads = Threads(self._library)
         self._parts = PartReceiver(self._library, self._threads)
+        self._doorman = Doorman(self._library, self._threads)
         self._worker.start()
+        rate = partial(rates.exchange, self._library, self._library.config.rate_limit)
+        often = [asyncio.create_task(do) for do in (self._observer.measure_often(), self._limit.share(rate))]
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        for task in often:
+            task.cancel()
         self._worker.stop()
         self._threads.close()
         await send({"type": "lifespan.shutdown.complete"})
@@ -180,6 +187,8 @@ class App:
                 answer = await self._run(route, call, receive)
         else:
             answer = await self._run(route, call, receive)
+        if route.scope in _OF_KEYS:
+            self._doorman.forget()
         return call.reply_status, [JSON, *call.reply_headers], encode(answer)
 
     async def _run(self, route: Route, call: Call[Any, Any], receive: Receive) -> msgspec.Struct:
@@ -199,7 +208,7 @@ class App:
         project_id = project_of(scope["query_string"])
         host = headers.get(b"host")
         origin = self._public_url or (f"{scope['scheme']}://{host.decode('latin-1')}" if host else "")
-        actor = await authenticate(self._library, self._threads, headers.get(b"authorization", b""), project_id, origin)
+        actor = await self._doorman.admit(headers.get(b"authorization", b""), project_id, origin)
         self._limit.take(actor.key_id)
         if route.scope not in actor.scopes:
             access.require(actor, route.scope)
@@ -236,5 +245,5 @@ class App:
 
 
 def _confirm(library: Library, actor: Actor) -> None:
-    with library.store.read() as tx:
+    with library.store.glance() as tx:
         access.confirm(tx, actor)

@@ -1,10 +1,13 @@
 """What a request says about who sends it."""
 
 import asyncio
+import time
 from base64 import b64decode
 from binascii import Error as Base64Error
 from concurrent.futures import Future
 from functools import partial
+
+import msgspec
 
 from pinakes import access
 from pinakes.access import Actor
@@ -15,6 +18,38 @@ from pinakes.errors import PinakesError
 from pinakes.library import Library
 
 _MOST_BYTES = 1024
+_MEMORY_S = 0.5
+_MOST_KNOWN = 10_000
+
+
+class Doorman:
+    """Knows again who was let in a moment ago, where asking the store means asking another process.
+
+    A key that is revoked elsewhere may pass for `_MEMORY_S` more; changes are confirmed in their transaction all the
+    same. On the embedded engine nothing is remembered, for asking costs as little.
+    """
+
+    def __init__(self, library: Library, threads: Threads) -> None:
+        self._library = library
+        self._threads = threads
+        self._known: dict[tuple[bytes, str | None], tuple[Actor, float]] = {}
+
+    async def admit(self, header: bytes, project_id: str | None, origin: str = "") -> Actor:
+        """As `authenticate`."""
+        if self._library.store.is_embedded:
+            return await authenticate(self._library, self._threads, header, project_id, origin)
+        seen, now = (header, project_id), time.monotonic()
+        actor, until = self._known.get(seen, (None, 0.0))
+        if actor is None or until < now:
+            actor = await authenticate(self._library, self._threads, header, project_id)
+            if len(self._known) >= _MOST_KNOWN:
+                self.forget()
+            self._known[seen] = (actor, now + _MEMORY_S)
+        return msgspec.structs.replace(actor, origin=origin)
+
+    def forget(self) -> None:
+        """Ask again, as after a change of keys or projects."""
+        self._known.clear()
 
 
 async def authenticate(

@@ -85,7 +85,7 @@ def _target(config: Config, to_database: str | None, to_blobs: str | None, is_sw
 
 @contextmanager
 def _opened_target(there: Config, to_database: str | None, to_blobs: str | None) -> Iterator["To"]:
-    from pinakes.blobs import open_blobs
+    from pinakes.blob_urls import open_blobs
     from pinakes.library import open_store
     from pinakes.transfer.move import To
 

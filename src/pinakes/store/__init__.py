@@ -18,7 +18,9 @@ from pinakes.store.ingredients import IngredientSql
 from pinakes.store.jobs import JobSql
 from pinakes.store.members import MemberSql
 from pinakes.store.mlmodels import ModelSql
+from pinakes.store.processes import ProcessSql
 from pinakes.store.projects import ProjectSql
+from pinakes.store.rates import RateSql
 from pinakes.store.search import SearchSql
 from pinakes.store.tags import TagSql
 from pinakes.store.upkeep import UpkeepSql
@@ -44,6 +46,8 @@ class Tx:
         self.tags = TagSql(driver)
         self.search = SearchSql(driver)
         self.jobs = JobSql(driver)
+        self.processes = ProcessSql(driver)
+        self.rates = RateSql(driver)
         self.uploads = UploadSql(driver)
         self.upkeep = UpkeepSql(driver)
         self.rows = RowSql(driver)
@@ -57,6 +61,14 @@ class Store(Protocol):
 
     def read(self) -> AbstractContextManager[Tx]:
         """A snapshot: everything read inside is of one moment. UNAVAILABLE when the engine does not answer."""
+        ...
+
+    def replica(self) -> "Store":
+        """The same store, read from a copy of the database where there is one, and it has all that was committed."""
+        ...
+
+    def glance(self) -> AbstractContextManager[Tx]:
+        """As `read`, without a transaction around it: each statement is of its own moment."""
         ...
 
     def survey(self) -> AbstractContextManager[Tx]:
@@ -81,7 +93,10 @@ class Store(Protocol):
         ...
 
     def transaction(self) -> AbstractContextManager[Tx]:
-        """As `write`, but keeps nobody from writing until a `write` inside does."""
+        """As `write`, but begins, and keeps others from writing, when a `write` inside does.
+
+        A statement before that is of its own moment, and stored by itself.
+        """
         ...
 
     def attempt(self, verb: Callable[[], T]) -> T:
@@ -101,6 +116,10 @@ class Store(Protocol):
 
     def statements(self) -> int:
         """How many statements have run so far."""
+        ...
+
+    def replica_reads(self) -> tuple[int, int]:
+        """How many reads a replica has answered so far, and how many it could not in time."""
         ...
 
     def log_bytes(self) -> int:

@@ -43,7 +43,8 @@ class AccessSql:
         """Admit a key to a project."""
         self._change(
             "INSERT INTO access_grant (api_key_id, project_id, owner, role, secret_hash, is_own)"
-            " SELECT k.id, p.id, p.number, ?, k.secret_hash, k.project_id = p.id FROM api_key k JOIN project p ON p.id = ?"
+            " SELECT k.id, p.id, p.number, ?, k.secret_hash, k.project_id = p.id"
+            " FROM api_key k JOIN project p ON p.id = ?"
             " WHERE k.id = ? AND k.revoked_at IS NULL AND p.deleted_at IS NULL",
             (role, project_id, key_id),
         )

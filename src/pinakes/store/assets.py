@@ -165,7 +165,7 @@ class AssetSql:
     def _index(self, owner: int, number: int) -> None:
         """Let a search find an asset whose bytes were looked into."""
         fulltext.index(self._driver, "asset", owner, [number])
-        self._change(looks.INDEX, (owner, number))
+        self._change(looks.INDEX, (looks.ALL_BANDS, owner, number))
 
 
 def _row(row: Row) -> FoundAsset:

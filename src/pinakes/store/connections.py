@@ -3,7 +3,9 @@
 Whoever needs a connection that broke makes a new one, so that nothing has to notice that a server is back.
 """
 
+import select
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -14,13 +16,35 @@ from psycopg.types.numeric import Int8Dumper
 from psycopg.types.string import TextLoader
 
 from pinakes.errors import PinakesError
-from pinakes.store.dialect import TSVECTOR, Row, postgres_spelling
+from pinakes.store.dialect import TSVECTOR, Row, array, postgres_spelling
 from pinakes.store.tables import POSTGRES_COLUMNS, Column
 
 _CONNECT_S = 5
+_OPTIONS = {
+    "application_name": "pinakes",
+    "connect_timeout": _CONNECT_S,
+    "target_session_attrs": "read-write",
+    # A machine that is gone says nothing: notice within this time, instead of the quarter of an hour that is usual.
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 15_000,
+}
+"""Of connections, unless their URL says otherwise: of several hosts, the one that takes writes."""
 _DONE = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
 _IDLE = pq.TransactionStatus.IDLE
-_STOPPED = (psycopg.errors.AdminShutdown, psycopg.errors.CrashShutdown)
+_ENDED = ("57P01", "57P02", "57P05", "25P03", "25P04")
+"""Told by a server that ends the connection: it stops, has crashed, or has waited for us for too long."""
+_BROKEN = "08"
+"""The class of what poolers tell when they have lost the server."""
+
+
+def connect(url: str, *, is_replica: bool = False) -> psycopg.Connection:
+    """A connection that is in no transaction by itself."""
+    options: dict[str, Any] = {name: value for name, value in _OPTIONS.items() if f"{name}=" not in url}
+    if is_replica:
+        options.pop("target_session_attrs", None)
+    return psycopg.connect(url, autocommit=True, **options)
 
 
 class Link:
@@ -29,10 +53,8 @@ class Link:
     spelling = TSVECTOR
     keeps_nul = False
 
-    def __init__(self, url: str, *, is_prepared: bool, is_replica: bool = False) -> None:
-        timeout = {} if "connect_timeout=" in url else {"connect_timeout": _CONNECT_S}
-        self.connection = psycopg.connect(url, autocommit=True, application_name="pinakes", **timeout)  # type: ignore[arg-type]
-        self.connection.prepare_threshold = 5 if is_prepared else None
+    def __init__(self, url: str, setup: str = "", *, is_prepared: bool, is_replica: bool = False) -> None:
+        self.connection = connect(url, is_replica=is_replica)
         self.connection.adapters.register_dumper(int, Int8Dumper)  # one type for all, and so one plan for a statement
         self.connection.adapters.register_loader("json", TextLoader)
         self._cursor = self.connection.cursor()
@@ -40,6 +62,23 @@ class Link:
         self.is_writing = False
         self.count = 0
         self.tx: Any = None
+        try:
+            is_pooled = self._is_pooled()
+            self.connection.prepare_threshold = 5 if is_prepared and not is_pooled else None
+            self._begin_with = f"; {setup.replace('SET', 'SET LOCAL')}" if setup and is_pooled else ""
+            if setup and not is_pooled:
+                self.command(setup)
+        except BaseException:
+            self.close()
+            raise
+
+    def _is_pooled(self) -> bool:
+        """Whether a pooler stands before the server: transactions of others may share what we prepare or set there."""
+        return self.ask("SELECT pg_backend_pid()", _CONNECT_S) != str(self.connection.pgconn.backend_pid)
+
+    def beginning(self, mode: str = "") -> str:
+        """The statements that begin a transaction."""
+        return f"BEGIN {mode}{self._begin_with}"
 
     def query(self, sql: str, params: tuple[Any, ...] = ()) -> list[Row]:
         self._run(sql, params)
@@ -51,7 +90,9 @@ class Link:
 
     def _run(self, sql: str, params: tuple[Any, ...]) -> None:
         self.count += 1
-        self._cursor.execute(postgres_spelling(sql, self.is_writing), _without_nul(params))  # type: ignore[arg-type]
+        text, lists, is_planned_anew = postgres_spelling(sql, self.is_writing)
+        values = parameters(params, lists)
+        self._cursor.execute(text, values, prepare=False if is_planned_anew else None)
 
     def command(self, sql: str) -> str | None:
         """Statements without parameters, also several with `;` between them, in one round trip.
@@ -63,6 +104,34 @@ class Link:
         if result.status not in _DONE:
             raise psycopg.errors.error_from_result(result)
         value = result.get_value(0, 0) if result.ntuples else None
+        return None if value is None else value.decode()
+
+    def ask(self, sql: str, within_s: float) -> str | None:
+        """The same for what can be answered at once; the first value of the last rows.
+
+        `psycopg.errors.ConnectionTimeout` when it is not: a machine that hangs, or a pooler that waits for a server.
+        """
+        self.count += 1
+        pgconn = self.connection.pgconn
+        pgconn.send_query(sql.encode())
+        pgconn.flush()
+        answers = select.poll()
+        answers.register(pgconn.socket, select.POLLIN)
+        ends, value, error = time.monotonic() + within_s, None, None
+        while True:
+            while pgconn.is_busy():
+                if not answers.poll(1000 * max(0.0, ends - time.monotonic())):
+                    raise psycopg.errors.ConnectionTimeout("the server does not answer")
+                pgconn.consume_input()
+            result = pgconn.get_result()
+            if result is None:
+                break
+            if result.status not in _DONE:
+                error = psycopg.errors.error_from_result(result)
+            if result.ntuples:
+                value = result.get_value(0, 0)
+        if error is not None:
+            raise error
         return None if value is None else value.decode()
 
     def commit(self) -> None:
@@ -86,7 +155,8 @@ class Link:
 
     def change_each(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         self.count += len(rows)
-        self._cursor.executemany(postgres_spelling(sql, self.is_writing), rows)
+        text, lists, _ = postgres_spelling(sql, self.is_writing)
+        self._cursor.executemany(text, [parameters(tuple(row), lists) for row in rows])
 
     def load(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         self.count += 1
@@ -124,7 +194,15 @@ class Link:
 
 def is_lost(error: BaseException) -> bool:
     """Whether an error means that the connection is gone, and not that the server minds what it was asked."""
-    return isinstance(error, _STOPPED) or (isinstance(error, psycopg.OperationalError) and error.sqlstate is None)
+    # What the driver itself says of a connection that broke under a statement is of the wider class, without a state.
+    if not (isinstance(error, psycopg.OperationalError) or type(error) is psycopg.DatabaseError):
+        return False
+    return error.sqlstate is None or error.sqlstate in _ENDED or error.sqlstate.startswith(_BROKEN)
+
+
+def _is_gone(error: BaseException) -> bool:
+    """Whether a connection that was kept is gone, so that a new one may do. Whoever waited has waited enough."""
+    return is_lost(error) and not isinstance(error, psycopg.errors.ConnectionTimeout)
 
 
 def _sequence(table: str) -> str:
@@ -134,8 +212,11 @@ def _sequence(table: str) -> str:
 class Connections:
     """At most `most` connections to one address. Who needs one more waits for it, but not for longer than `wait_s`."""
 
-    def __init__(self, url: str, most: int, wait_s: float, *, is_prepared: bool, is_replica: bool = False) -> None:
+    def __init__(
+        self, url: str, setup: str, most: int, wait_s: float, *, is_prepared: bool, is_replica: bool = False
+    ) -> None:
         self._url = url
+        self._setup = setup
         self._wait_s = wait_s
         self._is_prepared = is_prepared
         self._is_replica = is_replica
@@ -146,38 +227,57 @@ class Connections:
         self._links: set[Link] = set()
         self._is_closed = False
 
-    def take(self, begin: str) -> Link:
-        """A connection on which `begin` has run. UNAVAILABLE when all are in use for too long.
+    def take(self, mode: str | None = None) -> Link:
+        """A connection, and on it a transaction if `mode` says of which kind; else it may be broken already.
 
-        The error of the driver when the server cannot be reached, or minds `begin`. Connections that broke while they
-        were idle are let go of on the way.
+        UNAVAILABLE when all are in use for too long; the error of the driver when the server cannot be reached.
         """
         if self._is_closed:
             raise PinakesError("UNAVAILABLE", "The library is closed.")
         if not self._free.acquire(timeout=self._wait_s):
             raise PinakesError("UNAVAILABLE", "All connections to the database are in use; try again shortly.")
         try:
-            return self._begun(begin)
+            return self._begun(mode)
         except BaseException:
             self._free.release()
             raise
 
-    def _begun(self, begin: str) -> Link:
+    def take_idle(self) -> Link | None:
+        """A connection that nobody uses, as it is; None when there is none."""
+        with self._lock:
+            if not self._idle or not self._free.acquire(blocking=False):
+                return None
+            return self._idle.pop()
+
+    def ask(self, sql: str) -> str | None:
+        """What the server answers to a statement outside of transactions; raises as `take` does."""
+        link = self.take("READ ONLY")
+        try:
+            return link.ask(f"{sql}; COMMIT", self._wait_s)
+        except psycopg.Error:
+            link.close()
+            raise
+        finally:
+            self.give(link)
+
+    def _begun(self, mode: str | None) -> Link:
         while True:
             with self._lock:
                 kept = self._idle.pop() if self._idle else None
             link = kept or self._connect()
+            if mode is None:
+                return link
             try:
-                link.command(begin)
+                link.ask(link.beginning(mode), self._wait_s)
             except psycopg.Error as error:
                 self._forget(link)
-                if kept is None or not is_lost(error):
+                if kept is None or not _is_gone(error):
                     raise
             else:
                 return link
 
     def _connect(self) -> Link:
-        link = Link(self._url, is_prepared=self._is_prepared, is_replica=self._is_replica)
+        link = Link(self._url, self._setup, is_prepared=self._is_prepared, is_replica=self._is_replica)
         with self._lock:
             self._links.add(link)
         return link
@@ -193,10 +293,14 @@ class Connections:
         self._free.release()
 
     def _forget(self, link: Link) -> None:
-        link.close()
+        """Let go of a connection. When it broke, those that are idle broke with it."""
         with self._lock:
-            self._links.discard(link)
-            self._ended_statements += link.count
+            broken, self._idle = [link, *self._idle], []
+            for one in broken:
+                self._links.discard(one)
+                self._ended_statements += one.count
+        for one in broken:
+            one.close()
 
     def statements(self) -> int:
         """How many statements have run so far."""
@@ -209,11 +313,13 @@ class Connections:
         with self._lock:
             idle, self._idle = self._idle, []
         for link in idle:
-            self._forget(link)
+            link.close()
 
 
-def _without_nul(params: tuple[Any, ...]) -> tuple[Any, ...]:
-    """No text in the database holds U+0000, and none is found by it."""
+def parameters(params: tuple[Any, ...], lists: tuple[int, ...]) -> tuple[Any, ...]:
+    """As PostgreSQL takes them. No text in the database holds U+0000, and none is found by it."""
     if any(type(value) is str and "\0" in value for value in params):
-        return tuple(value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in params)
-    return params
+        params = tuple(value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in params)
+    if not lists:
+        return params
+    return tuple(array(value) if at in lists else value for at, value in enumerate(params))

@@ -10,7 +10,8 @@ from pinakes.errors import PinakesError
 from pinakes.store import Done
 
 _BATCH_SECONDS = 0.02
-_MOST_WAITING = 20_000
+MOST_WAITING = 20_000
+"""Verbs that may wait for the writer."""
 
 Outcome = tuple[Any, BaseException | None]
 Item = tuple[Callable[[], Any], Any, Done]
@@ -36,8 +37,8 @@ class GroupCommit:
     def submit(self, verb: Callable[[], Any], token: Any, done: Done) -> None:
         """UNAVAILABLE when far too many verbs wait already, or the store is closing."""
         with self._door:  # a verb is either in before the door closes, and answered, or refused
-            if self._is_closing or len(self._waiting) >= _MOST_WAITING:
-                raise PinakesError("UNAVAILABLE", "Too many writes are waiting; try again shortly.")
+            if self._is_closing or len(self._waiting) >= MOST_WAITING:
+                raise too_many_wait()
             self._waiting.append((verb, token, done))
         self._wake.release()
 
@@ -79,6 +80,11 @@ class GroupCommit:
             self._is_closing = True
         self._wake.release()
         self._thread.join()
+
+
+def too_many_wait() -> PinakesError:
+    """What is said to whoever comes when `MOST_WAITING` wait."""
+    return PinakesError("UNAVAILABLE", "Too many writes are waiting; try again shortly.")
 
 
 def call(call: Callable[..., object], *args: Any) -> None:

@@ -20,18 +20,21 @@ _ALL_BITS = (1 << 64) - 1
 _FLIPS = [0, *(1 << a for a in range(16)), *(1 << a | 1 << b for a, b in combinations(range(16), 2))]
 _decode = msgspec.json.Decoder(list[int]).decode
 
-BAND = "(b.value * 65536 + ((x.look >> (16 * b.value)) & 65535))"
+BAND = "CAST(b.value * 65536 + ((x.look >> CAST(16 * b.value AS INTEGER)) & 65535) AS INTEGER)"
 """A band of `x`, an asset, of which `b` is a number from 0 to 3."""
 
+ALL_BANDS = id_list(range(4))
 BANDS = "(SELECT 0 AS value UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3)"
 
 INDEX = f"""
 INSERT INTO asset_look (owner, band, asset, look)
 SELECT x.owner, {BAND}, x.number, x.look
-FROM asset x CROSS JOIN {BANDS} b WHERE x.owner = ? AND x.number = ? AND x.look IS NOT NULL
+FROM asset x CROSS JOIN {NUMBERS} b WHERE x.owner = ? AND x.number = ? AND x.look IS NOT NULL
 ON CONFLICT (owner, band, asset) DO UPDATE SET look = excluded.look
 """
-"""Keeps the look of an asset by its bands; takes owner and number. A look never changes once there is one."""
+"""Keeps the look of an asset by its bands; takes `ALL_BANDS`, owner and number.
+
+A look never changes once there is one."""
 
 FORGET = f"""
 DELETE FROM asset_look WHERE (owner, band, asset) IN (

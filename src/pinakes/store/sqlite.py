@@ -120,6 +120,25 @@ class _Snapshot:
                 raise error
 
 
+class _Glance:
+    """`with store.glance() as tx`."""
+
+    __slots__ = ("_tx",)
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+
+    def __enter__(self) -> Tx:
+        return self._tx
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, apsw.Error):
+            with violations():
+                raise error
+
+
 class SqliteStore:
     """The engine of `pinakes.store.Store` on one file."""
 
@@ -163,6 +182,13 @@ class SqliteStore:
             self._local.reader = (driver, Tx(driver))
             return _Snapshot(*self._local.reader)
 
+    def glance(self) -> _Glance:
+        try:
+            return _Glance(self._local.reader[1])
+        except AttributeError:
+            self.read()
+            return _Glance(self._local.reader[1])
+
     def _add_reader(self) -> SqliteDriver:
         """A connection for this thread; those of threads that have ended are closed."""
         driver = SqliteDriver(self._connect(_READ_CACHE_KIB))
@@ -173,6 +199,9 @@ class SqliteStore:
                 ended.connection.close()
             self._readers[threading.current_thread()] = driver
         return driver
+
+    def replica(self) -> "SqliteStore":
+        return self
 
     @contextmanager
     def survey(self) -> Iterator[Tx]:
@@ -279,6 +308,9 @@ class SqliteStore:
     def statements(self) -> int:
         with self._readers_lock:
             return self._ended_statements + self._writer.count + sum(one.count for one in self._readers.values())
+
+    def replica_reads(self) -> tuple[int, int]:
+        return 0, 0
 
     def log_bytes(self) -> int:
         return self._checkpointer.log_bytes

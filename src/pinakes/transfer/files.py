@@ -13,9 +13,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from pinakes.blob_urls import open_parts
 from pinakes.blobs import Blobs, blob_key
 from pinakes.errors import PinakesError
-from pinakes.parts import Parts
 
 if TYPE_CHECKING:
     from pinakes.store import Store
@@ -42,7 +42,7 @@ class Files:
         self, source: Blobs, target: Blobs, *, jobs: int, is_verified: bool, renew: Callable[[], None]
     ) -> None:
         self._source, self._target = source, target
-        self._parts_from, self._parts_to = Parts(source), Parts(target)
+        self._parts_from, self._parts_to = open_parts(source), open_parts(target)
         self._is_verified = is_verified
         self._renew = renew
         self._jobs = jobs
@@ -80,7 +80,7 @@ class Files:
     def copy_parts(self, parts: Iterable[tuple[str, StoredPart]]) -> None:
         """Copy parts of files that are on their way."""
         for upload_id, part in parts:
-            if not self._parts_to.has(upload_id, part):
+            if self._parts_to.lost(upload_id, [part]):
                 self._begin(self._copy_part, upload_id, part)
         self._wait(0)
 
@@ -116,7 +116,7 @@ class Files:
                     raise _Damaged
                 self._target.write(key, data)
             else:
-                self._target.write_stream(key, _checked(self._source.stream(key, 0, size), sha256))
+                self._target.write_stream(key, _checked(self._source.stream(key, 0, size), sha256), size)
         except _Damaged:
             self._lack(key)
         except PinakesError as error:
@@ -142,7 +142,7 @@ class Files:
 
     def _copy_part(self, upload_id: str, part: StoredPart) -> None:
         """A part that is not there any more may be a file already: a single one becomes that by getting its name."""
-        if not self._parts_from.has(upload_id, part):
+        if self._parts_from.lost(upload_id, [part]):
             if info := self._source.info(part.sha256):
                 self._copy(blob_key(part.sha256), info.size)
             return

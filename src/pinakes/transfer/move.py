@@ -268,7 +268,7 @@ def _require_copyable(ours: Closed | None, theirs: Closed | None, library: str, 
 
 def _name_of(tx: Tx) -> str:
     """What tells a library from others, and betrays nothing."""
-    secret = tx.upkeep.find_setting("link_secret") or ""
+    secret = tx.upkeep.find_setting("link_secret")
     return hashlib.sha256(f"pinakes library {secret}".encode()).hexdigest()[:32]
 
 

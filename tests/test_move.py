@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ENGINES, new_database, store_png
@@ -218,6 +219,26 @@ def test_two_moves_to_one_target_do_not_mix(library: Library, admin: Actor, near
         moves._claim(library.store, store, "here")
         with pytest.raises(PinakesError, match="another `pinakes move`"):
             first.run(lambda _done, _total: None)
+
+
+def test_a_switch_that_another_overtakes_opens_nothing(
+    library: Library, admin: Actor, nearby: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collections.create(library, admin, NewCollection("Mine"))
+    look, overtaken = moves.measure, list[MoveReport]()
+
+    def overtake(*args: Any) -> Any:
+        monkeypatch.setattr(moves, "measure", look)
+        overtaken.append(run(library, nearby))
+        return look(*args)
+
+    monkeypatch.setattr(moves, "measure", overtake)
+    assert "another `pinakes move`" in refusal(library, nearby)
+    assert overtaken[0].is_switched
+    with opened(nearby) as moved:
+        moved.ready()
+        with pytest.raises(PinakesError, match="moved to there"):
+            library.ready()
 
 
 def test_writes_go_on_during_a_move_and_none_is_lost(library: Library, admin: Actor, there: Config) -> None:

@@ -34,7 +34,7 @@ _FEW = 5_000
 """So many rows that changed during a run are few enough for the last."""
 _HOLD_MS = 600_000
 _RENEW_S = 60.0
-_TURN_S = 60.0
+_TURN_S, _AGAIN_S = 60.0, 0.2
 """For how long the last run tries to have the library to itself."""
 
 
@@ -152,9 +152,17 @@ class _Moving:
             held_s = time.monotonic() - begun
             self._finish(measures)
             if switch_to is not None:
-                with self.rows.filling() as tx:
-                    tx.upkeep.reopen()
+                self._open_copy()
         return measures, held_s, as_of
+
+    def _open_copy(self) -> None:
+        """Have the copy take changes, now that the library takes none. One that is closed by us nobody else opens."""
+        with self._store.read() as tx:
+            mark = tx.upkeep.closed()
+        if mark is None or mark.run != self._mark.run:
+            raise bad_request("--database-url", "another `pinakes move` of this library has begun; let it end")
+        with self.rows.filling() as tx:
+            tx.upkeep.reopen()
 
     def _copy(self) -> None:
         """Rows and files until little changes between two runs."""
@@ -200,7 +208,9 @@ class _Moving:
                 is_copy = tx.upkeep.closed() is not None
             if is_copy:
                 with self._store.fill() as tx:
-                    tx.upkeep.reopen()
+                    mark = tx.upkeep.closed()
+                    if mark and mark.run == self._mark.run:
+                        tx.upkeep.reopen()
             raise
 
     def _named(self, what: str) -> Callable[[int, int], None]:
@@ -277,6 +287,7 @@ def _begun(stack: ExitStack, store: Store) -> Tx:
         except PinakesError:
             if time.monotonic() > until:
                 raise
+            time.sleep(_AGAIN_S)
 
 
 def _still_used(store: Store, hashes: set[str]) -> set[str]:

@@ -81,6 +81,8 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def open_database(engine: str, request: pytest.FixtureRequest) -> OpenDatabase:
     """The `database_url` of a new library for a server, for as long as it is needed."""
+    if engine == "postgres":
+        request.getfixturevalue("postgres")  # which ends after the servers that use it
     return partial(new_database, engine, request)
 
 

@@ -19,6 +19,7 @@ import pytest
 from conftest import OpenDatabase
 
 from api.clients import Curl, Key, Sdk, open_http, open_sdk
+from pinakes.config import Config
 
 sys.path.append(str(Path(__file__).parents[1] / "media"))  # for `pictures`
 
@@ -33,7 +34,13 @@ class Server(NamedTuple):
     url: str
     pid: int
     data: Path
+    database_url: str
     admin: Key
+
+    @property
+    def config(self) -> Config:
+        """What opens its library beside it."""
+        return Config(data=str(self.data), database_url=self.database_url)
 
     def rss_mb(self) -> float:
         """Memory of the server's own process, in MB."""
@@ -71,7 +78,7 @@ def start_server(tmp_path_factory: pytest.TempPathFactory, open_database: OpenDa
         processes.append((process, log))
         first: dict[str, str] = json.loads(said)
         key = Key(first["apiKey"], first["apiSecret"], first["projectId"])
-        return Server(first["url"], process.pid, data, key)
+        return Server(first["url"], process.pid, data, url, key)
 
     yield start
     for process, _ in processes:

@@ -29,7 +29,6 @@ from pinakes import access, assets
 from pinakes.asset_types import Bytes
 from pinakes.assets import NewAsset
 from pinakes.blobs import blob_key
-from pinakes.config import Config
 from pinakes.library import open_library
 
 Upload = Callable[..., dict[str, Any]]
@@ -206,7 +205,7 @@ def test_links_lead_to_what_they_were_made_for(http: httpx.Client, anyone: httpx
 
 def ingest(server: Server, sizes: list[int]) -> list[str]:
     """Files of zeros and a few other bytes, stored beside the server. Their ids."""
-    library = open_library(Config(data=str(server.data)), create=False)
+    library = open_library(server.config, create=False)
     try:
         actor = access.authenticate(library, server.admin.id, access.hash_secret(server.admin.secret), None)
         ids = []

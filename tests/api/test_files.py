@@ -19,7 +19,6 @@ from api.conftest import PUBLIC_URL, Server, StartServer
 from pinakes import access, assets, ids
 from pinakes.asset_types import Bytes
 from pinakes.assets import AssetFilter, NewAsset
-from pinakes.config import Config
 from pinakes.library import Library, open_library
 
 Upload = Callable[..., dict[str, Any]]
@@ -223,7 +222,7 @@ def test_only_our_own_links_lead_to_bytes(anyone: httpx.Client, upload: Upload) 
 @pytest.fixture
 def beside(server: Server) -> Iterator[Library]:
     """The library that the server serves, opened by this process as well."""
-    library = open_library(Config(data=str(server.data)), create=False)
+    library = open_library(server.config, create=False)
     yield library
     library.close()
 
@@ -316,7 +315,7 @@ def test_a_large_file_streams_in_little_memory(start_server: StartServer, anyone
 
 def _ingest(server: Server, data: bytes) -> str:
     """The path and query of the link to a new asset with these bytes."""
-    library = open_library(Config(data=str(server.data)), create=False)
+    library = open_library(server.config, create=False)
     try:
         actor = access.authenticate(library, server.admin.id, access.hash_secret(server.admin.secret), None)
         stored = Bytes(library.blobs.put(data), len(data), "video", "video/mp4", None, None, None, 1)

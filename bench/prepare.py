@@ -76,7 +76,7 @@ def _chosen(service: Service) -> tuple[str, list[str]]:
 
 def _assets(client: httpx.Client) -> list[str]:
     """One small picture, and copies of it: an asset's row is the same whether or not it has bytes of its own."""
-    picture = base64.b64encode(_png(64)).decode()
+    picture = base64.b64encode(png(64)).decode()
     first = _post(client, "/assets", {"name": "Asset", "image": picture})["asset"]["id"]
     return [first, *_each(client, f"/assets/{first}/copy", [{}] * (ASSETS - 1), "asset")]
 
@@ -96,7 +96,7 @@ def _post(client: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, An
     return made
 
 
-def _png(side: int) -> bytes:
+def png(side: int) -> bytes:
     """A grey square."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:

@@ -164,6 +164,20 @@ class PostgresServer:
         self._free_memory()
         self._forget()
 
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """As a machine that hangs: whoever is connected stays so, and gets no answer."""
+        assert self._process is not None
+        parent = psutil.Process(self._process.pid)
+        processes = [parent, *parent.children(recursive=True)]
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
+
     def _free_memory(self) -> None:
         """A power cut would free this too: a few bytes of shared memory that the system keeps after its last user."""
         lines = self._status()

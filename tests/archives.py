@@ -1,11 +1,11 @@
 """What tests of backup and restore stand on: a backup of three pictures, and a place to restore it to."""
 
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import make_png
+from conftest import make_png, new_database
 
 from pinakes import assets
 from pinakes.access import Actor
@@ -36,8 +36,10 @@ def refusal(call: Callable[[], object]) -> str:
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> Config:
-    return Config(data=str(tmp_path / "restored"))
+def target(config: Config, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Config]:
+    """Of the same engine as what is backed up."""
+    with new_database("postgres" if config.is_postgres else "sqlite", request) as url:
+        yield Config(data=str(tmp_path / "restored"), database_url=url)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from local.pgbouncer import Pooler
 from local.postgres import PostgresServer
 from pinakes import access, asset_bytes, assets, ids, projects
 from pinakes.access import Actor, ApiKeySecret, NewApiKey
@@ -20,13 +21,22 @@ from pinakes.config import Config
 from pinakes.library import Library, open_library
 from pinakes.store.postgres import create_or_upgrade
 
-pytest_plugins = ["archives", "issuers", "postgres", "shelves"]
+pytest_plugins = ["archives", "issuers", "postgres", "shelves", "stores"]
 """Modules whose fixtures several files of tests share."""
 
 OpenDatabase = Callable[[], AbstractContextManager[str]]
 
 ENGINES = ["sqlite", "postgres"]
 """Everything below the edges is tested on each of these."""
+
+POOLED = frozenset(
+    {
+        *("test_access_rules", "test_asset_rules", "test_check", "test_collection_rules", "test_download_rules"),
+        *("test_ingredients", "test_job_rules", "test_machine", "test_model_rules", "test_search", "test_sweep"),
+        *("test_tag_rules", "test_upload_rules"),
+    }
+)
+"""Modules that are tested through PgBouncer too, where a transaction has a connection, and a process has none."""
 
 DAY_MS = 86_400_000
 WEBP = base64.b64decode("UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA==")
@@ -59,17 +69,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Each test of a library runs on each engine, unless it is about one."""
+    """Each test of a library runs on each engine, unless it is about one; some through a pooler too."""
     mark = metafunc.definition.get_closest_marker("engine")
+    pooled = ["pgbouncer"] if metafunc.module.__name__.rpartition(".")[2] in POOLED else []
     for name in {"config", "engine"} & {*metafunc.fixturenames}:
-        metafunc.parametrize(name, ENGINES if mark is None else mark.args, indirect=True, scope=None)
+        engines = [*ENGINES, *pooled] if mark is None else mark.args
+        metafunc.parametrize(name, engines, indirect=True, scope=None)
 
 
 @pytest.fixture
-def config(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Config]:
+def config(request: pytest.FixtureRequest, tmp_path: Path, blob_url: str) -> Iterator[Config]:
     """The configuration of a library of its own, on each engine in turn."""
     with new_database(request.param, request) as url:
-        yield Config(data=str(tmp_path / "data"), busy_timeout_s=1, database_url=url)
+        yield Config(data=str(tmp_path / "data"), busy_timeout_s=1, database_url=url, blob_url=blob_url)
 
 
 @pytest.fixture(scope="session")
@@ -81,8 +93,8 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def open_database(engine: str, request: pytest.FixtureRequest) -> OpenDatabase:
     """The `database_url` of a new library for a server, for as long as it is needed."""
-    if engine == "postgres":
-        request.getfixturevalue("postgres")  # which ends after the servers that use it
+    if engine != "sqlite":
+        request.getfixturevalue("pooler" if engine == "pgbouncer" else "postgres")  # ends after what uses it
     return partial(new_database, engine, request)
 
 
@@ -95,7 +107,11 @@ def new_database(engine: str, request: pytest.FixtureRequest) -> Iterator[str]:
     server: PostgresServer = request.getfixturevalue("postgres")
     server.make_template("library", _create)
     with server.fresh("library") as url:
-        yield url
+        if engine != "pgbouncer":
+            yield url
+            return
+        pooler: Pooler = request.getfixturevalue("pooler")
+        yield pooler.url(url.rpartition("/")[2])
 
 
 def _create(url: str) -> None:

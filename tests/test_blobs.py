@@ -10,9 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from stores import S3
 
 from pinakes import ids
-from pinakes.blobs import CHUNK, REFRESH_AFTER_MS, Blobs, blob_key, open_blobs, thumbnail_key
+from pinakes.blob_urls import open_blobs
+from pinakes.blobs import CHUNK, REFRESH_AFTER_MS, Blobs, blob_key, thumbnail_key
 from pinakes.errors import PinakesError
 
 DATA = b"a small picture"
@@ -20,8 +22,11 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 ABSENT = "0" * 64
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", "s3"])
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
+    if request.param == "s3":
+        server: S3 = request.getfixturevalue("s3")
+        return open_blobs(server.url())
     return open_blobs("memory://" if request.param == "memory" else f"file://{tmp_path}/a%20folder/blobs")
 
 
@@ -292,7 +297,7 @@ def test_a_full_disk_says_so(local: Blobs, monkeypatch: pytest.MonkeyPatch) -> N
     assert caught.value.code == "UNAVAILABLE"
 
 
-@pytest.mark.parametrize("url", ["s3://bucket", "gs://bucket", "http://localhost", "folder", "file://host/folder", ""])
+@pytest.mark.parametrize("url", ["http://localhost", "ftp://bucket", "folder", "file://host/folder", ""])
 def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(PinakesError, match=r"file:///absolute/folder") as caught:
         open_blobs(url)

@@ -22,12 +22,15 @@ from conftest import make_png, new_actor
 from scenario_sdk import Scenario
 from typer.testing import CliRunner
 
-from pinakes import __version__, collections
+from pinakes import __version__, assets, collections
+from pinakes.access import Actor
+from pinakes.asset_types import Bytes
+from pinakes.assets import NewAsset
 from pinakes.cli import EXITS, app, output
 from pinakes.collections import NewCollection
 from pinakes.config import SETTINGS, Config
 from pinakes.errors import CODES
-from pinakes.library import open_library
+from pinakes.library import Library, open_library
 from pinakes.upkeep import Finding
 
 DOC = (Path(__file__).parent.parent / "docs" / "cli.md").read_text()
@@ -355,3 +358,55 @@ def test_serve_leaves_no_process_behind() -> None:
         process.terminate()
         assert process.wait(20) == 0
     assert time.monotonic() - begun < 5
+
+
+def test_move_and_what_it_says_next(tmp_path: Path) -> None:
+    run("key", "create", "--data", "here")
+    given = ("move", "--data", "here", "--to-database", "sqlite:///there.db", "--to-blobs", f"file://{tmp_path}/blobs")
+    said = run(*given)
+    assert re.search(r"^api_key\t1\t0\t[0-9a-f]{64}$", said, re.MULTILINE)
+    assert "the same command with --switch, then start the servers with PINAKES_DATABASE_URL=sqlite:///there.db" in said
+    assert "copy of the library in" in run("key", "create", "--database-url", "sqlite:///there.db", status=2)
+    report = run_json(*given, "--switch")
+    assert (report["isSwitched"], report["files"], report["absent"]) == (True, 0, [])
+    assert {table["name"]: table["rows"] for table in report["tables"]}["project"] == 1
+    assert "was moved to sqlite:///" in run("key", "create", "--data", "here", status=2)
+    assert "was moved to sqlite:///" in run(*given, status=2)
+    for place in (("--data", "here"), ("--database-url", "sqlite:///there.db")):
+        assert run("check", *place) == "Nothing is wrong.\n"
+    run("key", "create", "--database-url", "sqlite:///there.db")
+
+
+def test_move_names_the_option_that_is_wrong(tmp_path: Path) -> None:
+    run("key", "create", "--data", "here")
+    move = ("move", "--data", "here")
+    assert "--to-database: name a database" in run(*move, status=2)
+    assert "--to-database: expected" in run(*move, "--to-database", "mysql://x", status=2)
+    assert "--to-blobs: expected" in run(*move, "--to-blobs", "ftp://x", status=2)
+    assert "--switch: needs --to-database" in run(*move, "--to-blobs", f"file://{tmp_path}/b", "--switch", status=2)
+    assert "--to-blobs: this is where" in run(*move, "--to-blobs", f"file://{tmp_path}/here/blobs/", status=2)
+    same = f"sqlite:///{tmp_path}/here/pinakes.db"
+    assert "--to-database: this is the database of the library" in run(*move, "--to-database", same, status=2)
+    away = "postgresql://me:secret@127.0.0.1:1/none"
+    shown = run(*move, "--to-database", away, status=2)
+    assert shown.startswith("pinakes: --to-database: The database does not answer")
+    assert "secret" not in shown
+
+
+def test_move_of_bytes_alone(tmp_path: Path) -> None:
+    run("key", "create", "--data", "here")
+    with closing(open_library(Config(data="here"))) as library:
+        actor = new_actor(library)
+        upload_lost(library, actor)
+    given = ("move", "--data", "here", "--to-blobs", f"file://{tmp_path}/blobs")
+    said = run(*given, status=1)
+    assert said.startswith("Copied 0 files, 0 B")
+    assert f"start the servers with PINAKES_BLOB_URL=file://{tmp_path}/blobs" in said
+    assert len(run_json(*given, status=1)["absent"]) == 1
+
+
+def upload_lost(library: Library, actor: Actor) -> None:
+    """An asset whose bytes are nowhere."""
+    data = Bytes("0" * 64, 7, "document", "text/plain", None, None, None, 1)
+    with library.store.write() as tx:
+        assets.insert(tx, actor.owner, actor.key_id, NewAsset("a.bin", ""), data, "2026-01-31T11:19:41.579Z")

@@ -116,8 +116,16 @@ def test_text_of_the_environment_and_of_options(name: str, text: str, value: obj
         ("PINAKES_LOG_LEVEL", "loud", "debug, info, warning or error"),
         ("PINAKES_DATABASE_URL", "mysql://host/db", "sqlite:///path/to/file.db or nothing"),
         ("PINAKES_DATABASE_URL", "sqlite:///", "sqlite:///path/to/file.db or nothing"),
-        ("PINAKES_BLOB_URL", "/srv/blobs", "file:/// and an absolute folder, memory:// or nothing"),
-        ("PINAKES_BLOB_URL", "s3://bucket", "file:/// and an absolute folder, memory:// or nothing"),
+        (
+            "PINAKES_BLOB_URL",
+            "/srv/blobs",
+            "file:///folder, s3://bucket, gs://bucket, az://container, memory:// or nothing",
+        ),
+        (
+            "PINAKES_BLOB_URL",
+            "s3:/bucket",
+            "file:///folder, s3://bucket, gs://bucket, az://container, memory:// or nothing",
+        ),
         ("PINAKES_PUBLIC_URL", "https://a/", "an http or https URL without a slash at the end, or nothing"),
         ("PINAKES_PUBLIC_URL", "a.example", "an http or https URL without a slash at the end, or nothing"),
         ("PINAKES_CORS_ORIGINS", "https://a/b", "origins such as https://app.example.com, separated by commas, or *"),

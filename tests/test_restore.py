@@ -11,7 +11,8 @@ import apsw
 import msgspec
 import pytest
 from archives import members, refusal, upload
-from conftest import new_actor
+from conftest import ENGINES, new_actor, new_database
+from listings import everything
 
 from pinakes import assets, upkeep
 from pinakes.access import Actor
@@ -28,6 +29,11 @@ def rewrite(file: Path, content: list[tuple[tarfile.TarInfo, bytes]]) -> None:
         for info, data in content:
             info.size = len(data) if info.isreg() else 0
             archive.addfile(info, io.BytesIO(data))
+
+
+def rows_in(target: Config) -> list[str]:
+    """What holds the rows in the data folder."""
+    return [] if target.is_postgres else ["pinakes.db"]
 
 
 def assert_refused(file: Path, target: Config, why: str) -> None:
@@ -47,7 +53,7 @@ def test_a_library_comes_back_as_it_was(library: Library, admin: Actor, file: Pa
         assert {info.sha256 for info in library.blobs.all()} == {info.sha256 for info in restored.blobs.all()}
         assert page.items[0].url.split("?")[0] == again.items[0].url.split("?")[0]
     assert Path(target.data).stat().st_mode & 0o777 == 0o700
-    assert sorted(path.name for path in Path(target.data).iterdir()) == ["blobs", "pinakes.db"]
+    assert sorted(path.name for path in Path(target.data).iterdir()) == ["blobs", *rows_in(target)]
 
 
 def test_only_an_empty_data_folder_is_restored_into(library: Library, file: Path, target: Config) -> None:
@@ -63,12 +69,31 @@ def test_only_an_empty_data_folder_is_restored_into(library: Library, file: Path
     assert "database_url" in refusal(lambda: restore(file, Config(database_url="sqlite:///x.db")))
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_backup_is_restored_into_either_engine(
+    library: Library, admin: Actor, file: Path, engine: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    with new_database(engine, request) as url:
+        config = Config(data=str(tmp_path / "other"), database_url=url)
+        assert restore(file, config).findings == []
+        with closing(open_library(config, create=False)) as restored:
+            assert upkeep.check(restored) == []
+            assert everything(restored) == everything(library)
+            assert new_actor(restored).owner > admin.owner
+        Path(config.data, "pinakes.db").unlink(missing_ok=True)
+        if engine == "postgres":
+            assert "holds a library" in refusal(
+                lambda: restore(file, msgspec.structs.replace(config, data="elsewhere"))
+            )
+            assert not Path("elsewhere").exists()
+
+
 def test_settings_and_remains_of_a_killed_restore_are_no_hindrance(file: Path, target: Config) -> None:
     data = Path(target.data)
     (data / ".restoring" / "blobs").mkdir(parents=True)
     (data / "pinakes.toml").touch()
     restore(file, target)
-    assert sorted(path.name for path in data.iterdir()) == ["blobs", "pinakes.db", "pinakes.toml"]
+    assert sorted(path.name for path in data.iterdir()) == ["blobs", *rows_in(target), "pinakes.toml"]
 
 
 def test_a_folder_that_was_there_stays_after_a_refusal(file: Path, target: Config) -> None:
@@ -79,17 +104,17 @@ def test_a_folder_that_was_there_stays_after_a_refusal(file: Path, target: Confi
 
 
 def test_bytes_go_to_the_blob_store_that_is_configured(file: Path, target: Config, tmp_path: Path) -> None:
-    config = Config(data=target.data, blob_url=(tmp_path / "elsewhere").as_uri())
+    config = msgspec.structs.replace(target, blob_url=(tmp_path / "elsewhere").as_uri())
     restore(file, config)
     with closing(open_library(config, create=False)) as restored:
         assert upkeep.check(restored) == []
-    assert sorted(path.name for path in Path(target.data).iterdir()) == ["pinakes.db"]
+    assert sorted(path.name for path in Path(target.data).iterdir()) == rows_in(target)
 
 
 def test_a_refused_file_leaves_nothing_in_the_blob_store_that_is_configured(
     file: Path, target: Config, tmp_path: Path
 ) -> None:
-    config = Config(data=target.data, blob_url=(tmp_path / "else where" / "blobs").as_uri())
+    config = msgspec.structs.replace(target, blob_url=(tmp_path / "else where" / "blobs").as_uri())
     content = members(file)
     rewrite(file, content[:-1])
     assert "before its manifest" in refusal(lambda: restore(file, config))
@@ -106,11 +131,11 @@ def test_a_refused_file_leaves_nothing_in_the_blob_store_that_is_configured(
 def test_bytes_are_restored_into_an_empty_folder_only(file: Path, target: Config, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "blobs").mkdir(parents=True)
-    config = Config(data=target.data, blob_url=elsewhere.as_uri())
+    config = msgspec.structs.replace(target, blob_url=elsewhere.as_uri())
     assert f"blob_url: {str(elsewhere)!r} is not empty" in refusal(lambda: restore(file, config))
     Path(target.data, "blobs", "blobs").mkdir(parents=True)
     assert "not empty" in refusal(lambda: restore(file, target))
-    for url in ("memory://", "file://elsewhere/blobs", "s3://bucket"):
+    for url in ("memory://", "file://elsewhere/blobs", "s3://no bucket"):
         assert "blob_url" in refusal(lambda url=url: restore(file, Config(data=f"{target.data}2", blob_url=url)))  # type: ignore[misc]
     assert not Path(f"{target.data}2").exists()
 

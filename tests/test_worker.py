@@ -3,13 +3,16 @@
 import time
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from shelves import left
 from structlog.testing import capture_logs
 
-from pinakes import upkeep
+from pinakes import processes, upkeep
+from pinakes.config import Config
 from pinakes.errors import PinakesError
 from pinakes.library import Library
+from pinakes.turns import Turn
 from pinakes.upkeep import SweepReport
 from pinakes.worker import Worker
 
@@ -43,6 +46,54 @@ def test_the_worker_survives_errors(library: Library, monkeypatch: pytest.Monkey
         wait_for(lambda: any(log["event"] == "swept" for log in logs))
         worker.stop()
     assert [log["log_level"] for log in logs[:3]] == ["warning", "error", "info"]
+
+
+def test_of_several_workers_one_sweeps(
+    open_with: Callable[[Config], Library], config: Config, orphans: set[str], library: Library
+) -> None:
+    """And which of them does is open the next time."""
+    with capture_logs() as logs:
+        workers = [Worker(open_with(config), first_after_s=0.02, every_s=3600) for _ in range(3)]
+        for worker in workers:
+            worker.start()
+        wait_for(lambda: bool(logs))
+        time.sleep(0.3)
+        for worker in workers:
+            worker.stop()
+    assert [log["event"] for log in logs] == ["swept"]
+    assert left(library, orphans) == set()
+
+
+def test_a_sweep_that_was_stopped_is_due_at_once(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    def until_told(_library: Library, *, rest: upkeep.Rest) -> SweepReport:
+        while not rest(0.01):
+            pass
+        return SweepReport()
+
+    monkeypatch.setattr(upkeep, "sweep", until_told)
+    worker = Worker(library, first_after_s=0, every_s=3600)
+    worker.start()
+    turn = Turn(library, "sweep_due_at")
+    wait_for(lambda: not turn.take())
+    worker.stop()
+    assert turn.take()
+
+
+def test_settings_that_differ_are_logged_once(
+    open_with: Callable[[Config], Library], config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "NOTE_S", 0.02)
+    other = open_with(msgspec.structs.replace(config, trash_days=7))
+    processes.note(other, processes.this(other))
+    library = open_with(config)
+    with capture_logs() as logs:
+        worker = Worker(library)
+        worker.start()
+        wait_for(lambda: bool(logs) or library.store.is_embedded)
+        time.sleep(0.2)
+        worker.stop()
+    told = [log["settings"] for log in logs if log["event"] == "settings differ"]
+    assert told == ([] if library.store.is_embedded else [["trash_days"]])
 
 
 def test_a_worker_that_never_began_stops(library: Library) -> None:

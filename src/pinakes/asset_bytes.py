@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from pinakes.library import Library
     from pinakes.media import Examined
     from pinakes.store.jobs import Job
+
+IN_SWEEP = "blobs_in_sweep"
+"""The setting that a sweep makes: until which time it deletes bytes, and their hashes."""
 
 _CHECKED_MIME = {"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "image/tiff"}
 
@@ -36,7 +40,21 @@ def store(library: Library, actor: Actor, new: NewAsset) -> Bytes:  # noqa: ARG0
     examined = library.media.examine(data, new.name)
     if declared in _CHECKED_MIME and declared != examined.mime_type:
         raise errors.bad_request("image", f"the data URL says {declared} but the bytes are {examined.mime_type}")
-    return keep(library, library.blobs.put(data), len(data), examined)
+    sha256 = library.blobs.put(data)
+    confirm(library, sha256)
+    return keep(library, sha256, len(data), examined)
+
+
+def confirm(library: Library, sha256: str) -> None:
+    """UNAVAILABLE when a sweep has deleted bytes that were just stored, or may be about to.
+
+    A sweep says what it deletes before it looks at the age of that, and until it is done. Whoever asks in this order,
+    after storing bytes, either sees that, or sees that they are gone, or has made them too young for it.
+    """
+    with library.store.read() as tx:
+        until, _, hashes = tx.upkeep.find_setting(IN_SWEEP).partition(" ")
+    if (until > ids.now() and sha256 in hashes) or library.blobs.info(sha256) is None:
+        raise PinakesError("UNAVAILABLE", "The bytes were swept while they were uploaded; send them again.")
 
 
 def keep(library: Library, sha256: str, size: int, examined: Examined) -> Bytes:
@@ -93,7 +111,7 @@ def _look_into(library: Library, row: FoundAsset) -> Bytes | str:
     """What the bytes are, or what is wrong with them."""
     data = row.bytes
     try:
-        with library.blobs.local_file(data.sha256) as path:
+        with library.blobs.local_file(data.sha256, partial(library.media.needed, row.name)) as path:
             examined = library.media.examine_file("file", path, row.name)
     except PinakesError as error:
         if error.code == "UNAVAILABLE":

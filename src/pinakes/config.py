@@ -9,6 +9,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
 
@@ -56,10 +57,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ] = 16
     database_prepare: Annotated[
         bool,
-        Meta(
-            description="Whether statements are prepared on PostgreSQL. `false` is for PgBouncer before 1.21 in"
-            " transaction mode."
-        ),
+        Meta(description="Whether PostgreSQL prepares statements. Through a pooler such as PgBouncer it never does."),
     ] = True
     statement_timeout_s: Annotated[
         int, Meta(description="Seconds after which PostgreSQL gives up a statement of a request.", ge=1)
@@ -67,12 +65,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     blob_url: Annotated[
         str,
         Meta(
-            description="Where bytes are kept: `file:///` and a folder, or `memory://` until the process ends."
+            description="Where bytes are kept: `file:///` and a folder, `s3://bucket/prefix`, `gs://bucket/prefix`,"
+            " `az://container/prefix`, or `memory://` until the process ends."
             " Empty: the folder `blobs` in the data folder.",
-            pattern=r"^(file://(localhost)?/.*|memory://.*)?$",
-            extra={"expected": "file:/// and an absolute folder, memory:// or nothing"},
+            pattern=r"^(file://(localhost)?/.*|(s3|gs|az)://.+|memory://.*)?$",
+            extra={"expected": "file:///folder, s3://bucket, gs://bucket, az://container, memory:// or nothing"},
         ),
     ] = ""
+    blob_links: Annotated[
+        Literal["proxied", "direct"],
+        Meta(
+            description="Who sends files and takes parts of uploads: this server, or the S3 store itself, to which "
+            "clients are sent with links that it honours."
+        ),
+    ] = "proxied"
     host: Annotated[
         str,
         Meta(
@@ -82,6 +88,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "127.0.0.1"
     port: Annotated[int, Meta(description="Port to listen on; 0 for any free one.", ge=0, le=65535)] = 8420
+    workers: Annotated[
+        int, Meta(description="Server processes on this machine. More than one need PostgreSQL.", ge=1, le=1024)
+    ] = 1
     public_url: Annotated[
         str,
         Meta(
@@ -130,8 +139,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_pixels: Annotated[int, Meta(description="Most pixels an image may have to be decoded.", ge=1)] = 268_000_000
     decode_time_limit_s: Annotated[int, Meta(description="Seconds one file may take to decode.", ge=1)] = 20
     decode_memory_bytes: Annotated[int, Meta(description="Memory a decoding process may take.", ge=1)] = 1_073_741_824
-    decode_processes: Annotated[int, Meta(description="Files decoded at the same time.", ge=1)] = 2
-    rate_limit: Annotated[int, Meta(description="Requests a second each API key may make; 0 for no limit.", ge=0)] = 0
+    decode_processes: Annotated[int, Meta(description="Files that each worker decodes at the same time.", ge=1)] = 2
+    rate_limit: Annotated[
+        int,
+        Meta(description="Requests a second each API key may make, of all processes together; 0 for no limit.", ge=0),
+    ] = 0
     jwt_issuer: Annotated[
         str,
         Meta(
@@ -212,6 +224,40 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """Where bytes are kept, never empty."""
         return self.blob_url or Path(self.data, "blobs").resolve().as_uri()
 
+    def digests(self) -> dict[str, str]:
+        """A short hash of each setting that is to be the same in all processes of a library, by its name."""
+        values = {name: getattr(self, name) for name in self.__struct_fields__ if name not in OWN}
+        values["blob_url"] = self.blobs_url
+        return {name: sha256(msgspec.json.encode(value)).hexdigest()[:12] for name, value in values.items()}
+
+
+OWN = frozenset(
+    {
+        *("data", "database_url", "database_read_url", "database_connections", "database_prepare"),
+        *("statement_timeout_s", "busy_timeout_s", "host", "port", "workers"),
+        *("decode_time_limit_s", "decode_memory_bytes", "decode_processes"),
+        *("log_level", "log_format", "access_log", "metrics_public"),
+    }
+)
+"""Settings in which processes of one library may differ."""
+
+
+class AwsKey(NamedTuple):
+    """An access key of an S3 store; `token` is empty for one that does not expire. It is never shown."""
+
+    id: str
+    secret: str
+    token: str
+
+    def __repr__(self) -> str:
+        return f"AwsKey({self.id!r})"
+
+
+def aws_key(environ: Mapping[str, str] = os.environ) -> AwsKey | None:
+    """The access key in the environment, under the names that every tool for S3 reads."""
+    id, secret = environ.get("AWS_ACCESS_KEY_ID"), environ.get("AWS_SECRET_ACCESS_KEY")
+    return AwsKey(id, secret, environ.get("AWS_SESSION_TOKEN", "")) if id and secret else None
+
 
 class Setting(NamedTuple):
     """What there is to know about one field of `Config`."""
@@ -277,6 +323,11 @@ def state_home(environ: Mapping[str, str] = os.environ) -> Path:
     """
     given = Path(environ.get("XDG_STATE_HOME", ""))
     return given if given.is_absolute() else Path.home() / ".local" / "state"
+
+
+def share_metrics(folder: str) -> None:
+    """Have the metrics of this process, and of those it starts, kept in a folder: the library's only way to be told."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
 
 
 def load(overrides: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Config:
@@ -357,6 +408,16 @@ def _raise_unknown(name: str, known: list[str], prefix: str) -> NoReturn:
     raise bad_request(prefix + name, "there is no such setting" + (f"; did you mean {close[0]}?" if close else ""))
 
 
+def checked(option: str, name: str, value: str) -> str:
+    """A value for the setting of that name, given by another option. BAD_REQUEST that names the option."""
+    return str(_convert(SETTINGS[name], _Given(option, value, True)))
+
+
+def without_password(url: str) -> str:
+    """A URL to show."""
+    return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:…@", url)
+
+
 def _convert(setting: Setting, given: _Given) -> Any:
     value = os.fspath(given.value) if isinstance(given.value, os.PathLike) else given.value
     if isinstance(value, str) and isinstance(setting.default, tuple):
@@ -368,5 +429,5 @@ def _convert(setting: Setting, given: _Given) -> Any:
 
 
 def _shown(value: object) -> str:
-    """The value without the name and password that a URL may carry."""
-    return re.sub(r"://[^\s'\"]*@", "://…@", repr(value))
+    """The value without the name and password that a URL may carry, and without the values in its query."""
+    return re.sub(r"=[^\s&'\"]+", "=…", re.sub(r"://[^\s'\"]*@", "://…@", repr(value)))

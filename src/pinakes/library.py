@@ -11,8 +11,9 @@ import msgspec
 
 from pinakes import ids
 from pinakes.bearer import Verifier
-from pinakes.blobs import Blobs, open_blobs
-from pinakes.config import Config
+from pinakes.blob_urls import open_blobs, open_parts
+from pinakes.blobs import Blobs
+from pinakes.config import Config, aws_key
 from pinakes.errors import PinakesError
 from pinakes.links import Links
 from pinakes.media import Media
@@ -59,7 +60,9 @@ def open_library(config: Config, *, create: bool = True) -> Library:
 
     UNAVAILABLE when there is none and `create` is false, when it was written by another version, or cannot be opened.
     """
-    store = open_store(config, create=create)
+    engine = _prepared(config, create)
+    blobs = open_blobs(config.blobs_url, is_direct=config.blob_links == "direct", key=aws_key())
+    store = engine.open()
     media = Media(
         max_pixels=config.max_pixels,
         time_limit_s=config.decode_time_limit_s,
@@ -69,19 +72,23 @@ def open_library(config: Config, *, create: bool = True) -> Library:
     secret = _secret(store)
     verifier = Verifier(config) if config.jwt_issuer else None
     links = Links(secret, config.link_lifetime_s)
-    blobs = open_blobs(config.blobs_url)
-    return Library(config, store, blobs, Parts(blobs), media, links, Tokens(secret), verifier, threading.Event())
+    return Library(config, store, blobs, open_parts(blobs), media, links, Tokens(secret), verifier, threading.Event())
 
 
 def open_store(config: Config, *, create: bool = False) -> Store:
     """Open the database alone."""
+    return _prepared(config, create).open()
+
+
+def _prepared(config: Config, create: bool) -> "_Engine":
+    """A database that there is."""
     engine = _engine(config)
     if not create:
         _require_created(config)
     elif not engine.is_created():
         _make_folder(Path(config.data))
         engine.create_or_upgrade()
-    return engine.open()
+    return engine
 
 
 def upgrade(config: Config) -> list[str]:
@@ -103,6 +110,8 @@ def _engine(config: Config) -> _Engine:
     """A driver is loaded when it is needed: PostgreSQL's takes longer than all of a small command on SQLite."""
     if config.is_postgres:
         from pinakes.store import postgres
+
+        postgres.check_url(config.database_url)
 
         url = config.database_url
         return _Engine(
@@ -139,5 +148,9 @@ def _make_folder(path: Path) -> None:
 
 def _secret(store: Store) -> bytes:
     """The key of signed links and page tokens; it belongs to the library, so both outlive a restart and a move."""
-    with store.write() as tx:
-        return bytes.fromhex(tx.upkeep.setting("link_secret", secrets.token_hex(32)))
+    with store.read() as tx:
+        known = tx.upkeep.find_setting("link_secret")
+    if not known:
+        with store.write() as tx:
+            known = tx.upkeep.setting("link_secret", secrets.token_hex(32))
+    return bytes.fromhex(known)

@@ -5,6 +5,7 @@ Pickles are kept and hashed, and never read: to read one is to run it.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ class NewModelFile(msgspec.Struct, frozen=True):
 
 def examine(library: Library, sha256: str, name: str) -> Examined:
     """Look into a stored model file, in a child process. BAD_REQUEST for what is none, and for a damaged one."""
-    with library.blobs.local_file(sha256) as path:
+    with library.blobs.local_file(sha256, partial(library.media.needed, name)) as path:
         examined = library.media.examine_file("file", path, name)
         if examined.format not in _FORMATS:
             raise errors.bad_request("file", f"it is {examined.mime_type} and no model; models are {ENDINGS}")
@@ -97,6 +98,7 @@ def _starts_as_pickle(path: Path) -> bool:
 def _keep_picture(library: Library, data: bytes) -> Bytes | None:
     """None for a picture that is damaged: the model is as good without it."""
     sha256 = library.blobs.put(data)
+    asset_bytes.confirm(library, sha256)
     try:
         with library.blobs.local_file(sha256) as path:
             examined = library.media.examine_file("picture", path, "preview")

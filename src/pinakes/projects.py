@@ -273,6 +273,14 @@ def create_first_key(library: Library, named: str | None, new: NewApiKey) -> Api
         return access.create_first_key(library, project_id, new)
 
 
+def create_key_of_new_library(library: Library, new: NewApiKey) -> ApiKeySecret | None:
+    """A key of the first project, made with it; None when there is one. Of several who try at once, one gets it."""
+    if get_all(library):
+        return None
+    with library.store.write():
+        return None if get_all(library) else create_first_key(library, None, new)
+
+
 _MOST_PROJECTS = 10_000
 
 

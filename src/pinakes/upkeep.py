@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice, takewhile
+from itertools import groupby, islice, takewhile
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from pinakes import ids
+from pinakes.asset_bytes import IN_SWEEP
 from pinakes.asset_types import THUMBNAIL_SIZES
 from pinakes.errors import PinakesError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pinakes.parts import Parts
     from pinakes.store import Store, Tx
     from pinakes.store.upkeep import Newest, Reference, TrashNoun, Use
+    from pinakes.upload_types import StoredPart
 
 Progress = Callable[[int, int], None]
 Rest = Callable[[float], bool]
@@ -34,8 +36,14 @@ ORPHAN_AGE_MS = DAY_MS
 HELD_UNTIL = "blobs_held_until"
 """The setting that a backup renews: until that time no bytes are swept away under it."""
 
+_RATE_AGE_MS = 60_000
+"""What a key used that long ago has come back."""
+
 _BATCH = 10_000
 _BLOBS_A_LOOK = 20
+_DELETING_MS = 600_000
+"""For how long others leave bytes alone that a sweep has begun to delete, and has not said to be through with."""
+
 _ROWS = 500
 _DEPENDENTS = 2_000
 _SHOW_EVERY = 100
@@ -100,9 +108,14 @@ def check_parts(
 
 def _check_uploads(library: Library) -> list[Finding]:
     with library.store.read() as tx:
-        lost = [found for found in tx.uploads.all_parts() if not library.parts.has(*found[1:])]
+        noted = _parts_waited_for(tx)
+    lost = [
+        (project_id, id, part)
+        for (project_id, id), group in groupby(sorted(noted, key=_upload_of), key=_upload_of)
+        for part in library.parts.lost(id, [part for _, _, part in group])
+    ]
     with library.store.read() as tx:
-        lost = [found for found in lost if found in tx.uploads.all_parts()]  # its upload may have gone on meanwhile
+        lost = [found for found in lost if found in _parts_waited_for(tx)]  # its upload may have gone on meanwhile
     findings = [
         Finding("upload-part-missing", project_id, id, f"part {part.number} is missing; send it again")
         for project_id, id, part in lost
@@ -112,6 +125,16 @@ def _check_uploads(library: Library) -> list[Finding]:
     return findings + [
         Finding("upload-orphan", "", id, "no upload waits for these parts") for id in stray if id in ages
     ]
+
+
+def _parts_waited_for(tx: Tx) -> list[tuple[str, str, StoredPart]]:
+    """The project and the upload of each."""
+    owners = tx.projects.owners().items()
+    return [(project_id, *part) for number, project_id in owners for part in tx.uploads.all_parts(number)]
+
+
+def _upload_of(found: tuple[str, str, StoredPart]) -> tuple[str, str]:
+    return found[:2]
 
 
 def _check_references(tx: Tx, blobs: Blobs, is_quick: bool, total: int, progress: Progress) -> Iterator[Finding]:
@@ -224,6 +247,8 @@ def sweep(library: Library, *, rest: Rest | None = None) -> SweepReport:
         for deleted in _sweep_rows(library, noun, pause):
             rows[noun] += deleted
     uploads, downloads = sum(_sweep_uploads(library, pause)), sum(_sweep_downloads(library, pause))
+    with library.store.transaction() as tx:
+        tx.rates.forget(_RATE_AGE_MS)
     blobs = [*_sweep_blobs(library, pause), *_sweep_unfinished(library, pause)]
     return SweepReport(rows["asset"], rows["model"], rows["collection"], len(blobs), sum(blobs), uploads, downloads)
 
@@ -236,9 +261,7 @@ def hold_blobs(library: Library, ms: int) -> None:
 
 def _sweep_rows(library: Library, noun: TrashNoun, pause: Rest) -> Iterator[int]:
     cutoff = library.trash_cutoff()
-    with library.store.read() as tx:
-        owners = tx.upkeep.owners_of_expired(noun, cutoff)
-    for owner in _until_told(owners, pause):
+    for owner in _owners(library, pause, lambda tx, owner: tx.upkeep.is_due(noun, owner, cutoff)):
         is_more = True
         while is_more:
             begun = time.monotonic()
@@ -248,18 +271,30 @@ def _sweep_rows(library: Library, noun: TrashNoun, pause: Rest) -> Iterator[int]
             is_more = purge.found > 0 and not _leave(pause, begun)
 
 
+def _owners(library: Library, pause: Rest, is_due: Callable[[Tx, int], bool]) -> Iterator[int]:
+    """Projects that have something to sweep. Asked one by one: no statement looks into more than one."""
+    with library.store.glance() as tx:
+        owners = list(tx.projects.owners())
+    for owner in _until_told(owners, pause):
+        with library.store.glance() as tx:
+            is_wanted = is_due(tx, owner)
+        if is_wanted:
+            yield owner
+
+
 def _sweep_uploads(library: Library, pause: Rest) -> Iterator[int]:
     """How many uploads were abandoned; then the parts that no upload waits for go."""
     cutoff = ids.iso(ids.now_ms() - library.config.upload_days * DAY_MS)
-    is_more = True
-    while is_more:
-        begun = time.monotonic()
-        with library.store.write() as tx:
-            purged = tx.uploads.purge(cutoff, _ROWS)
-        yield len(purged)
-        for id in purged:
-            library.parts.delete(id)
-        is_more = bool(purged) and not _leave(pause, begun)
+    for owner in _owners(library, pause, lambda tx, owner: tx.uploads.is_due(owner, cutoff)):
+        is_more = True
+        while is_more:
+            begun = time.monotonic()
+            with library.store.write(owner) as tx:
+                purged = tx.uploads.purge(owner, cutoff, _ROWS)
+            yield len(purged)
+            for id in purged:
+                library.parts.delete(id)
+            is_more = bool(purged) and not _leave(pause, begun)
     for id in _until_told(_stray_uploads(library.store, library.parts), pause):
         library.parts.delete(id)
 
@@ -267,20 +302,22 @@ def _sweep_uploads(library: Library, pause: Rest) -> Iterator[int]:
 def _sweep_downloads(library: Library, pause: Rest) -> Iterator[int]:
     """How many were forgotten: what was asked for so long ago that the first link to it has ended since."""
     cutoff = ids.iso(ids.now_ms() - 2 * library.config.link_lifetime_s * 1000)
-    is_more = not pause(0)
-    while is_more:
-        begun = time.monotonic()
-        with library.store.write(beside=True) as tx:
-            forgotten = tx.downloads.expire(cutoff, _ROWS)
-        yield forgotten
-        is_more = forgotten > 0 and not _leave(pause, begun)
+    for owner in _owners(library, pause, lambda tx, owner: tx.downloads.is_due(owner, cutoff)):
+        is_more = True
+        while is_more:
+            begun = time.monotonic()
+            with library.store.write(owner, beside=True) as tx:
+                forgotten = tx.downloads.expire(owner, cutoff, _ROWS)
+            yield forgotten
+            is_more = forgotten > 0 and not _leave(pause, begun)
 
 
 def _stray_uploads(store: Store, parts: Parts) -> list[str]:
     """Uploads that are over, or never were, and have something lying about. Asked in this order: parts come later."""
     there = list(parts.uploads())
     with store.read() as tx:
-        waited_for = tx.uploads.pending(there)
+        owners = tx.projects.owners() if there else ()
+        waited_for = {id for owner in owners for id in tx.uploads.pending(owner, there)}
     return [id for id in there if id not in waited_for]
 
 
@@ -311,12 +348,23 @@ def _sweep_unfinished(library: Library, pause: Rest) -> Iterator[int]:
 
 
 def _delete_orphans(library: Library, orphans: list[BlobInfo], newest: Newest) -> list[int] | None:
-    """None when a backup holds the blobs. Inside a transaction, so that nobody refers to them between look and act."""
+    """The sizes of those it deleted. None when a backup holds the blobs, or another sweep is at it.
+
+    A store across the network may take long, so no transaction is open while it deletes. It says beforehand what it
+    will delete: whoever stores the same bytes meanwhile looks there (`asset_bytes.confirm`).
+    """
+    ends = time.monotonic() + _DELETING_MS / 2000
     with library.store.write() as tx:
-        if tx.upkeep.setting(HELD_UNTIL, "") > ids.now():
+        if tx.upkeep.find_setting(HELD_UNTIL) > ids.now() or tx.upkeep.find_setting(IN_SWEEP)[:24] > ids.now():
             return None
         used = tx.upkeep.referenced_since(newest, [info.sha256 for info in orphans])
-        return [info.size for info in orphans if info.sha256 not in used and _delete_if_old(library, info.sha256)]
+        doomed = [info for info in orphans if info.sha256 not in used]
+        until = ids.iso(ids.now_ms() + _DELETING_MS)
+        tx.upkeep.set_setting(IN_SWEEP, " ".join([until, *(info.sha256 for info in doomed)]))
+    deleted = [info.size for info in doomed if time.monotonic() < ends and _delete_if_old(library, info.sha256)]
+    with library.store.write() as tx:
+        tx.upkeep.set_setting(IN_SWEEP, "")
+    return deleted
 
 
 def _delete_if_old(library: Library, sha256: str) -> bool:

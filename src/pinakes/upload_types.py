@@ -44,13 +44,17 @@ class NewUpload(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class UploadPart(msgspec.Struct, frozen=True, rename="camel"):
-    """Where to PUT a part, until `expires`. `size` and `sha256` are of what is there already."""
+    """Where to PUT a part, until `expires`. `size` and `sha256` are of what is there already.
+
+    Of a part that a store got without us it tells the `etag` instead, which many stores make from the MD5.
+    """
 
     number: int
     url: str
     expires: str
     size: int | UnsetType = UNSET
     sha256: str | UnsetType = UNSET
+    etag: str | UnsetType = UNSET
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -99,8 +103,9 @@ class FoundUpload(msgspec.Struct, frozen=True):
 
 
 class StoredPart(msgspec.Struct, frozen=True):
-    """A part that is there; `size` in bytes."""
+    """A part that is there; `size` in bytes. Of one that a store got without us the hash is empty, but not `etag`."""
 
     number: int
     size: int
     sha256: str
+    etag: str = ""

@@ -7,6 +7,7 @@ parts, look into the file, and import it as an asset or a model, with its collec
 from __future__ import annotations
 
 import functools
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -89,20 +90,37 @@ def get(library: Library, actor: Actor, id: str) -> Upload:
     """An upload; NOT_FOUND when unknown. While it is pending it has fresh links, for those who may send its parts."""
     with library.store.read() as tx:
         row = _found(tx, actor.owner, id)
-        return show(library, actor, row, tx.uploads.parts(actor.owner, row.number))
+        parts = tx.uploads.parts(actor.owner, row.number)
+    return show(library, actor, row, _with_listed(library, row, parts))
 
 
 @needs("assets.write")
-def complete(library: Library, actor: Actor, id: str) -> Upload:
+def find_parts(library: Library, actor: Actor, id: str) -> list[StoredPart] | None:
+    """The slow half of completing an upload: which parts there are, where the store knows it alone, else None.
+
+    NOT_FOUND as in `get`.
+    """
+    if not library.parts.is_listed:
+        return None
+    with library.store.read() as tx:
+        row = _found(tx, actor.owner, id)
+    return library.parts.there(row.id)
+
+
+@needs("assets.write")
+def complete(library: Library, actor: Actor, id: str, there: list[StoredPart] | None = None) -> Upload:
     """Hand the parts to the worker. BAD_REQUEST, with `details.missing`, unless all are there and add up.
 
     It may be repeated: an upload that is further on is answered as it is. A model needs the scope `models.write` too.
+    `there` is what `find_parts` has found.
     """
+    if there is None:
+        there = find_parts(library, actor, id)
     with library.store.write(actor.owner, beside=True) as tx:
         row = _found(tx, actor.owner, id)
         for scope in _sender(row):
             access.require(actor, scope)
-        parts = tx.uploads.parts(actor.owner, row.number)
+        parts = tx.uploads.parts(actor.owner, row.number) if there is None else there
         if row.status == "pending":
             _require_whole(row, parts)
             row = msgspec.structs.replace(row, status="validating", updated_at=ids.now())
@@ -131,8 +149,7 @@ def add_part(library: Library, project_id: str, id: str, part: StoredPart) -> St
     """
     with library.store.write(beside=True) as tx:
         owner, row = _pending(tx, project_id, id)
-        if not library.parts.has(id, part):
-            raise PinakesError("UNAVAILABLE", f"Part {part.number} was replaced while it came; send it again.")
+        library.parts.require(id, part)
         before = tx.uploads.part(owner, row.number, part.number)
         tx.uploads.set_part(owner, row, part, ids.now())
         _, size = tx.uploads.total(owner, row.number)
@@ -166,6 +183,9 @@ def settle(library: Library, job: Job) -> None:
     if row is None:
         raise PinakesError("GONE", f"There is no upload {job.subject!r} any more.")
     try:
+        if library.parts.is_listed and row.source == "multipart":
+            parts = library.parts.there(row.id)
+            _require_whole(row, parts)  # they may have been replaced since they were complete
         finish = _prepare(library, row, parts)
     except PinakesError as error:
         if error.code == "UNAVAILABLE":
@@ -201,10 +221,12 @@ def _prepare(library: Library, row: FoundUpload, parts: list[StoredPart]) -> Cal
         raise errors.bad_request("sha256", f"the file that arrived has {sha256}, not {row.sha256}; send it again")
     size = sum(part.size for part in parts)
     if row.kind == "model":
+        asset_bytes.confirm(library, sha256)
         examined = model_files.examine(library, sha256, row.file_name)
         model = model_files.prepare(library, examined, hasher.result(), row.file_name, size)
         return lambda tx, owner: _import_model(library, tx, owner, row, model)
-    with library.blobs.local_file(sha256) as path:
+    asset_bytes.confirm(library, sha256)
+    with library.blobs.local_file(sha256, partial(library.media.needed, row.file_name)) as path:
         examined = library.media.examine_file("file", path, row.file_name)
     _require_kind(row, examined)
     stored = asset_bytes.keep(library, sha256, size, examined)
@@ -245,11 +267,12 @@ def _set_imported(tx: Tx, owner: int, row: FoundUpload, size: int, entity_id: st
 def _fetch(library: Library, row: FoundUpload, url: str) -> tuple[FoundUpload, list[StoredPart]]:
     """The file at a URL as the one part of its upload, and the upload with what the server of the URL says of it."""
     config, free = library.config, library.parts.free_bytes()
-    writer = library.parts.begin(row.id, 1)
+    most = config.max_file_bytes if free is None else min(config.max_file_bytes, free)
+    writer = library.parts.begin(row.id, 1, most)
     fetched = fetch.fetch(
         url,
         writer.write,
-        max_bytes=config.max_file_bytes if free is None else min(config.max_file_bytes, free),
+        max_bytes=most,
         time_limit_s=config.fetch_time_limit_s,
         private_hosts=config.fetch_private_hosts,
     )
@@ -366,17 +389,31 @@ def show(library: Library, actor: Actor, row: FoundUpload, parts: list[StoredPar
     )
 
 
+def _with_listed(library: Library, row: FoundUpload, noted: list[StoredPart]) -> list[StoredPart]:
+    """What is known of the parts that are there: with their hashes where they can only have come through us."""
+    if row.status != "pending" or row.source != "multipart" or not library.parts.is_listed:
+        return noted
+    if library.config.blob_links == "direct":
+        return library.parts.there(row.id)
+    known = {(part.number, part.size): part for part in noted}
+    return [known.get((part.number, part.size), part) for part in library.parts.there(row.id)]
+
+
 def _links(library: Library, actor: Actor, row: FoundUpload, parts: list[StoredPart]) -> list[UploadPart]:
-    there = {part.number: part for part in parts}
+    there, count = {part.number: part for part in parts}, row.parts_count or 0
+    links = library.parts.links(row.id, count, library.config.link_lifetime_s)
     found = []
-    for number in range(1, (row.parts_count or 0) + 1):
-        url = library.links.make(actor.origin, part_path(actor.project_id, row.id, number))
-        expires = _time_of(expiry_of(url))
+    for number in range(1, count + 1):
+        if links is None:
+            url = library.links.make(actor.origin, part_path(actor.project_id, row.id, number))
+            expires = _time_of(expiry_of(url))
+        else:
+            url, expires = links[number - 1].url, _time_of(str(links[number - 1].expires))
         part = there.get(number)
         if part is None:
             found.append(UploadPart(number, url, expires))
         else:
-            found.append(UploadPart(number, url, expires, part.size, part.sha256))
+            found.append(UploadPart(number, url, expires, part.size, part.sha256 or UNSET, part.etag or UNSET))
     return found
 
 

@@ -1,21 +1,23 @@
-"""Background work of a server: threads that do the jobs there are, and one that sweeps soon after the start and hourly.
+"""Background work of a server: threads that do the jobs there are, and one that sweeps when it is time.
 
-Several workers may run on one library, in as many processes: a job is claimed under a lease, and who is killed renews
-it no more.
+Several workers may run on one library, in as many processes: a job is claimed under a lease, and so is the turn to
+sweep; who is killed renews it no more.
 """
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
 import structlog
 
-from pinakes import asset_bytes, ids, ingredients, upkeep, uploads
+from pinakes import asset_bytes, ids, ingredients, processes, upkeep, uploads
 from pinakes.errors import PinakesError
 from pinakes.library import Library
 from pinakes.store.jobs import LEASE_MS, Job, JobKind
+from pinakes.turns import Turn
 
 _log = structlog.get_logger("pinakes.worker")
 
@@ -29,6 +31,7 @@ _FETCHES = 4
 """Files fetched at a time. Slow hosts keep only other fetches waiting."""
 
 _POLL_S = 1.0
+_LOOK_S = 60.0
 _STOP_S = 8.0
 _LONGEST_WAIT_MS = 60_000
 _AWAY_WAIT_MS = 10_000
@@ -58,12 +61,14 @@ class Worker:
         self._every_s = every_s
         self._stopping = threading.Event()
         self._doing: set[Job] = set()
+        self._turn = Turn(library, "sweep_due_at")
         jobs = _JOBS_A_DECODER * library.config.decode_processes
         targets: list[Callable[[], None]] = [
             self._sweep_often,
             self._renew_leases,
             *[partial(self._do_jobs, False)] * jobs,
             *[partial(self._do_jobs, True)] * _FETCHES,
+            *[self._note_often] * (not library.store.is_embedded),
         ]
         self._threads = [
             threading.Thread(target=target, name=f"worker-{number}", daemon=True)
@@ -138,41 +143,72 @@ class Worker:
 
     def _put_back(self, job: Job, wait_ms: int, counts: bool) -> None:
         due_at = ids.iso(ids.now_ms() + min(wait_ms, _LONGEST_WAIT_MS))
-        try:
-            with self._library.store.write(beside=True) as tx:
-                tx.jobs.put_back(job, due_at, counts)
-        except PinakesError as error:
-            _log.warning("job comes back when its lease ends", code=error.code, error=error.message)
+        with _warning("job comes back when its lease ends"), self._library.store.write(beside=True) as tx:
+            tx.jobs.put_back(job, due_at, counts)
 
     def _renew_leases(self) -> None:
         while not self._stopping.wait(LEASE_MS / 3000):
             self._renew()
 
     def _renew(self) -> None:
-        doing = list(self._doing)
-        if doing:
-            try:
+        with _warning("leases not renewed"):
+            self._turn.renew()
+            doing = list(self._doing)
+            if doing:
                 with self._library.store.write(beside=True) as tx:
                     for job in doing:
                         tx.jobs.renew(job)
-            except PinakesError as error:
-                _log.warning("leases not renewed", code=error.code, error=error.message)
 
     def _sweep_often(self) -> None:
         wait_s = self._first_after_s
         while not self._stopping.wait(wait_s):
-            self._sweep()
-            wait_s = self._every_s
+            with _warning("sweep failed"):
+                self._sweep_in_turn()
+            wait_s = min(self._every_s, _LOOK_S)
+
+    def _sweep_in_turn(self) -> None:
+        """One process of a library sweeps at a time, and the next when it is time again, whichever that is."""
+        if not self._turn.take():
+            return
+        self._sweep()
+        wait_ms = 0 if self._stopping.is_set() else int(self._every_s * 1000)
+        self._turn.end(ids.iso(ids.now_ms() + wait_ms))
 
     def _sweep(self) -> None:
         try:
-            report = upkeep.sweep(self._library, rest=self._stopping.wait)
+            report = upkeep.sweep(self._library, rest=self._rest)
         except PinakesError as error:
             _log.warning("sweep failed", code=error.code, error=error.message)
         except Exception:  # noqa: BLE001 - a bug, but no reason to stop serving, nor to try no more
             _log.exception("sweep failed")
         else:
             _log.info("swept", **{name: getattr(report, name) for name in report.__struct_fields__})
+
+    def _rest(self, seconds: float) -> bool:
+        """Whether to sweep no further."""
+        return self._stopping.wait(seconds) or self._turn.is_lost()
+
+    def _note_often(self) -> None:
+        """Tell other processes that this one is there, and whoever reads the log where settings do not agree."""
+        this, told = processes.this(self._library), dict[str, list[str]]()
+        while not self._stopping.is_set():
+            with _warning("process not noted"):
+                told, before = processes.note(self._library, this), told
+                for name in told:
+                    if told[name] != before.get(name):
+                        _log.warning("settings differ", other=name, settings=told[name])
+            self._stopping.wait(processes.NOTE_S)
+        with _warning("process not noted"):
+            processes.end(self._library, this)
+
+
+@contextmanager
+def _warning(event: str) -> Iterator[None]:
+    """What cannot be done now is logged, and comes right later."""
+    try:
+        yield
+    except PinakesError as error:
+        _log.warning(event, code=error.code, error=error.message)
 
 
 def _claim(library: Library, is_fetch: bool) -> Job | None:

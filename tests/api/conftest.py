@@ -17,9 +17,12 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 from conftest import OpenDatabase
+from stores import S3
 
 from api.clients import Curl, Key, Sdk, open_http, open_sdk
+from pinakes.blob_urls import open_blobs
 from pinakes.config import Config
+from pinakes.library import Library, open_library
 
 sys.path.append(str(Path(__file__).parents[1] / "media"))  # for `pictures`
 
@@ -33,20 +36,27 @@ class Server(NamedTuple):
 
     url: str
     pid: int
-    data: Path
-    database_url: str
+    config: Config
     admin: Key
 
     @property
-    def config(self) -> Config:
-        """What opens its library beside it."""
-        return Config(data=str(self.data), database_url=self.database_url)
+    def data(self) -> Path:
+        return Path(self.config.data)
 
     def rss_mb(self) -> float:
         """Memory of the server's own process, in MB."""
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
         (line,) = [line for line in status.splitlines() if line.startswith("VmRSS")]
         return int(line.split()[1]) / 1000
+
+    @property
+    def library(self) -> Library:
+        """Its library, opened by this process as well. Whoever opens it closes it."""
+        return open_library(self.config, create=False)
+
+    def keys(self, prefix: str) -> list[str]:
+        """The names of what the server keeps under a prefix of its blobs, wherever these are."""
+        return sorted(path.rpartition("/")[2] for path, _, _ in open_blobs(self.config.blobs_url).paths(prefix))
 
     def blobs(self) -> list[Path]:
         """The files that hold uploads."""
@@ -78,7 +88,8 @@ def start_server(tmp_path_factory: pytest.TempPathFactory, open_database: OpenDa
         processes.append((process, log))
         first: dict[str, str] = json.loads(said)
         key = Key(first["apiKey"], first["apiSecret"], first["projectId"])
-        return Server(first["url"], process.pid, data, url, key)
+        config = Config(data=str(data), database_url=url, blob_url=str(given.get("blob_url", "")))
+        return Server(first["url"], process.pid, config, key)
 
     yield start
     for process, _ in processes:
@@ -91,9 +102,21 @@ def start_server(tmp_path_factory: pytest.TempPathFactory, open_database: OpenDa
 
 
 @pytest.fixture(scope="session")
-def server(start_server: StartServer) -> Server:
-    """The server that most tests share."""
-    return start_server()
+def server(request: pytest.FixtureRequest, start_server: StartServer) -> Server:
+    """The server that most tests share. Some ask for one whose bytes are in S3 as well."""
+    if getattr(request, "param", "local") == "local":
+        return start_server()
+    s3: S3 = request.getfixturevalue("s3")
+    return start_server(blob_url=s3.url())
+
+
+@pytest.fixture
+def fresh(request: pytest.FixtureRequest, server: Server, start_server: StartServer) -> Server:
+    """A server that nobody has used, and keeps bytes where the shared one does."""
+    if not server.config.blob_url:
+        return start_server()
+    s3: S3 = request.getfixturevalue("s3")
+    return start_server(blob_url=s3.url())
 
 
 @pytest.fixture(scope="session")
@@ -172,6 +195,13 @@ def upload(http: httpx.Client) -> Callable[..., dict[str, Any]]:
         return asset
 
     return upload
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A module whose `STORES` name kinds of stores has its tests run on each of them."""
+    kinds = getattr(metafunc.module, "STORES", None)
+    if kinds and "server" in metafunc.fixturenames:
+        metafunc.parametrize("server", kinds, indirect=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -15,12 +15,13 @@ from conftest import make_png
 from pictures import animation, picture
 
 from api.clients import open_http
-from api.conftest import PUBLIC_URL, Server, StartServer
+from api.conftest import PUBLIC_URL, Server
 from pinakes import access, assets, ids
 from pinakes.asset_types import Bytes
 from pinakes.assets import AssetFilter, NewAsset
-from pinakes.library import Library, open_library
+from pinakes.library import Library
 
+STORES = ["local", "s3"]
 Upload = Callable[..., dict[str, Any]]
 PNG = base64.b64encode(make_png()).decode()
 TEXT = b"0123456789" * 10
@@ -222,7 +223,7 @@ def test_only_our_own_links_lead_to_bytes(anyone: httpx.Client, upload: Upload) 
 @pytest.fixture
 def beside(server: Server) -> Iterator[Library]:
     """The library that the server serves, opened by this process as well."""
-    library = open_library(server.config, create=False)
+    library = server.library
     yield library
     library.close()
 
@@ -284,9 +285,9 @@ def test_links_begin_where_clients_are(server: Server, tuned: Server, upload: Up
         assert anyone.get(link.replace(PUBLIC_URL, tuned.url)).status_code == 200
 
 
-def test_a_large_file_streams_in_little_memory(start_server: StartServer, anyone: httpx.Client) -> None:
+def test_a_large_file_streams_in_little_memory(fresh: Server, anyone: httpx.Client) -> None:
     """The file comes in beside the server, so that what it costs to send is not hidden by what it cost to take."""
-    server = start_server()
+    server = fresh
     size = 60 << 20
     data = b"".join(hashlib.sha256(str(i).encode()).digest() * 2048 for i in range(size // 65536))
     link = server.url + _ingest(server, data)
@@ -315,7 +316,7 @@ def test_a_large_file_streams_in_little_memory(start_server: StartServer, anyone
 
 def _ingest(server: Server, data: bytes) -> str:
     """The path and query of the link to a new asset with these bytes."""
-    library = open_library(server.config, create=False)
+    library = server.library
     try:
         actor = access.authenticate(library, server.admin.id, access.hash_secret(server.admin.secret), None)
         stored = Bytes(library.blobs.put(data), len(data), "video", "video/mp4", None, None, None, 1)

@@ -16,6 +16,7 @@ from pictures import picture
 from api.clients import Key, Sdk, open_http
 from api.conftest import Server, StartServer
 
+STORES = ["local", "s3"]
 Begin = Callable[..., dict[str, Any]]
 
 
@@ -104,7 +105,7 @@ def test_nothing_is_left_of_parts(http: httpx.Client, begin: Begin, server: Serv
             at = (part["number"] - 1) * 40
             put(part["url"], data[at : at + 40] if part["number"] < parts else data[at:])
         assert finish(http, upload["id"])["status"] == "imported"
-        assert not list((server.data / "blobs" / "uploads").rglob(f"{upload['id']}/*"))
+        assert server.keys(f"uploads/{upload['id']}") == []
 
 
 def test_parts_must_all_be_there_and_add_up(http: httpx.Client, begin: Begin) -> None:
@@ -166,7 +167,7 @@ def test_what_is_no_file_of_its_kind_fails_and_says_why(http: httpx.Client, begi
         done = finish(http, upload["id"])
         assert done["status"] == "failed"
         assert reason in done["errorMessage"]
-        assert not list((server.data / "blobs" / "uploads").rglob(f"{upload['id']}/*"))
+        assert server.keys(f"uploads/{upload['id']}") == []
         assert put(upload["parts"][0]["url"], data).status_code == 400
     assert http.get("/assets").json()["assets"] == []
 
@@ -197,10 +198,13 @@ def test_what_cannot_be_an_upload_names_the_field(http: httpx.Client, change: di
     assert (answer.status_code, answer.json()["details"]["field"]) == (400, field)
 
 
-def test_a_file_too_large_is_refused_before_it_is_sent(http: httpx.Client) -> None:
+def test_a_file_too_large_is_refused_before_it_is_sent(http: httpx.Client, server: Server) -> None:
     new = {"fileName": "a.png", "kind": "asset", "parts": 1}
     assert http.post("/uploads", json=new | {"fileSize": 1e15}).status_code == 413
     answer = http.post("/uploads", json=new | {"fileSize": 107_374_182_400})
+    if server.config.blob_url:  # nobody knows how much room a bucket has
+        assert answer.status_code == 200
+        return
     assert answer.status_code == 503  # there is hardly a disk that has as much to spare
     assert "the disk of the server has" in answer.json()["reason"]
 
@@ -296,14 +300,19 @@ def test_damaged_media_end_in_an_error_that_says_so(http: httpx.Client) -> None:
     assert "the MP4 is damaged or truncated" in asset["errorMessage"]
 
 
-def test_a_part_that_is_replaced_or_refused_leaves_nothing(http: httpx.Client, begin: Begin, server: Server) -> None:
+def test_a_part_that_is_replaced_or_refused_is_no_part(http: httpx.Client, begin: Begin, server: Server) -> None:
     upload = begin(bytes(10), 2)
     first, second = (part["url"] for part in upload["parts"])
     assert [put(first, bytes([n]) * 5).status_code for n in range(3)] == [200, 200, 200]
     assert put(second, bytes(6)).status_code == 400
-    (left,) = (server.data / "blobs" / "uploads" / upload["id"]).iterdir()
     (sent, _) = http.get(f"/uploads/{upload['id']}").json()["upload"]["parts"]
-    assert left.name == f"1-{sent['sha256']}"
+    assert sent["sha256"] == hashlib.sha256(bytes([2]) * 5).hexdigest()
+    if server.config.blob_url:  # under the number lies what came last, and what is too much shows at the end
+        assert server.keys(f"uploads/{upload['id']}") == ["1", "2"]
+        answer = http.post(f"/uploads/{upload['id']}/action", json={"action": "complete"})
+        assert (answer.status_code, answer.json()["details"]["field"]) == (400, "fileSize")
+    else:
+        assert server.keys(f"uploads/{upload['id']}") == [f"1-{sent['sha256']}"]
 
 
 def test_slow_parts_of_one_project_keep_no_other_waiting(begin: Begin, new_key: Callable[..., Key], url: str) -> None:

@@ -21,7 +21,6 @@ from pinakes.assets import AssetFilter
 from pinakes.library import Library
 from pinakes.mlmodels import ModelFilter
 from pinakes.model_types import MLModel
-from pinakes.parts import Parts
 from pinakes.store.jobs import LEASE_MS
 from pinakes.upload_types import NewUpload, Upload
 
@@ -195,13 +194,14 @@ def test_an_update_leaves_the_file_alone(library: Library, admin: Actor) -> None
     assert mlmodels.get(library, admin, model.id) == after
 
 
+@pytest.mark.parametrize("blob_kind", ["local", "s3"], indirect=True)
 @pytest.mark.parametrize("parts", [1, 3])
 @pytest.mark.parametrize("at", ["join", "examine", "prepare", "insert", "delete"])
 def test_an_import_that_ended_midway_is_done_once(
     library: Library, admin: Actor, monkeypatch: pytest.MonkeyPatch, clock: Clock, parts: int, at: str
 ) -> None:
     """Whatever is called here ends the worker at once; of `join` only after it has done its work."""
-    holder: object = Parts if at in ("join", "delete") else model_files
+    holder: object = type(library.parts) if at in ("join", "delete") else model_files
     real = getattr(holder, at)
 
     def end(*args: object, **kwargs: object) -> None:

@@ -9,7 +9,8 @@ from conftest import make_png
 from pinakes import access, assets, mlmodels, search, upkeep
 from pinakes.asset_types import THUMBNAIL_SIZES
 from pinakes.assets import AssetFilter
-from pinakes.blobs import blob_key, open_blobs
+from pinakes.blob_urls import open_blobs
+from pinakes.blobs import blob_key
 from pinakes.config import Config
 from pinakes.library import open_library, upgrade
 from pinakes.search import Search

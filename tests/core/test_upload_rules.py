@@ -10,10 +10,10 @@ from msgspec import UNSET
 
 from pinakes import upkeep, uploads
 from pinakes.access import Actor
-from pinakes.blobs import Blobs
 from pinakes.config import Config
 from pinakes.errors import PinakesError
 from pinakes.library import Library
+from pinakes.local.blobs import LocalBlobs
 from pinakes.media import Media
 from pinakes.store.jobs import Job
 from pinakes.upload_types import FoundUpload, NewUpload, StoredPart, UploadKind
@@ -83,7 +83,7 @@ def test_a_part_that_is_in_use_again_is_not_dropped(library: Library, admin: Act
     assert replaced is not None
     assert send(library, admin, upload, b"aaaa") is not None
     uploads.drop_part(library, admin.project_id, upload.id, replaced)
-    assert library.parts.has(upload.id, replaced)
+    assert library.parts.lost(upload.id, [replaced]) == []
 
 
 def test_a_part_that_was_dropped_before_it_is_noted_is_sent_again(library: Library, admin: Actor) -> None:
@@ -130,14 +130,14 @@ def test_two_workers_that_import_the_same_upload_do_not_fail_each_other(
     part = store(library, upload, b"aaaa")
     uploads.add_part(library, admin.project_id, upload.id, part)
     job = completed(library, admin, upload)
-    real = getattr(Blobs, at)
+    real = getattr(LocalBlobs, at)
 
-    def overtaken(blobs: Blobs, key: str) -> None:
+    def overtaken(blobs: LocalBlobs, key: str) -> None:
         monkeypatch.undo()
         library.parts.join(upload.id, [part])
         real(blobs, key)
 
-    monkeypatch.setattr(Blobs, at, overtaken)
+    monkeypatch.setattr(LocalBlobs, at, overtaken)
     uploads.settle(library, job)
     assert uploads.get(library, admin, upload.id).status == "imported"
 

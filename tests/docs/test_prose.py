@@ -78,7 +78,7 @@ def test_findings() -> None:
 
 def test_log_events() -> None:
     sources = "".join(path.read_text() for path in (ROOT / "src/pinakes").rglob("*.py"))
-    events = set(re.findall(r"_log\.\w+\(\s*\"([^\"]+)\"", sources))
+    events = set(re.findall(r"(?:_log\.\w+|_warning)\(\s*\"([^\"]+)\"", sources))
     assert events
     section = OPERATIONS.split("\n## Logs\n")[1].split("\n## ")[0]
     assert set(re.findall(r"^\| `([^`]+)` ", section, re.MULTILINE)) - {"event"} == events

@@ -73,10 +73,10 @@ class Server(NamedTuple):
         return self.process.wait(STOP_LIMIT_S)
 
 
-def make_place(folder: Path, asset_count: int = 0) -> Place:
+def make_place(folder: Path, asset_count: int = 0, **settings: Any) -> Place:
     """A new library; its assets share the bytes of one picture."""
     data = folder / "library"
-    library = open_library(Config(data=str(data)))
+    library = open_library(Config(data=str(data), **settings))
     try:
         project_id = projects.create_first(library, "A project")
         key = access.create_first_key(library, project_id, NewApiKey("A key", "admin"))
@@ -125,9 +125,9 @@ def serving(place: Place, *options: str, **settings: object) -> Iterator[Server]
         server.kill()
 
 
-def findings(place: Place) -> list[Finding]:
+def findings(place: Place, **settings: Any) -> list[Finding]:
     """What a full check finds wrong, beside the server if one runs."""
-    library = open_library(Config(data=str(place.data)), create=False)
+    library = open_library(Config(data=str(place.data), **settings), create=False)
     try:
         return upkeep.check(library)
     finally:

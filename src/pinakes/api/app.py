@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from pinakes import access
+from pinakes import access, rates
 from pinakes.access import Actor
 from pinakes.api import assets, collections, downloads, files, mlmodels, projects, search, tags, uploads
 from pinakes.api.authorization import Doorman, check_origin, project_of
@@ -108,8 +108,12 @@ class App:
         self._parts = PartReceiver(self._library, self._threads)
         self._doorman = Doorman(self._library, self._threads)
         self._worker.start()
+        rate = partial(rates.exchange, self._library, self._library.config.rate_limit)
+        often = [asyncio.create_task(do) for do in (self._observer.measure_often(), self._limit.share(rate))]
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        for task in often:
+            task.cancel()
         self._worker.stop()
         self._threads.close()
         await send({"type": "lifespan.shutdown.complete"})

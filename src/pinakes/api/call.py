@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import msgspec
+
 from pinakes import access
 from pinakes.access import Actor
 
@@ -29,6 +31,8 @@ class Threads:
 
     def __init__(self, library: Library) -> None:
         self._library = library
+        self.replica = msgspec.structs.replace(library, store=library.store.replica())
+        """The library for reads that may take long."""
         self._loop = asyncio.get_running_loop()
         self._done = self._deliver
         # Threads of their own: uploads that wait for a decoder must not keep lists and health checks waiting.
@@ -113,8 +117,8 @@ class Call(Generic[Q, B]):
         return await self.threads.look(partial(verb, self.library, self.actor, *args, **kwargs))
 
     async def scan(self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Anything that may take long, in a thread."""
-        return await self.threads.scan(partial(verb, self.library, self.actor, *args, **kwargs))
+        """Anything that may take long, in a thread; from a replica where there is one."""
+        return await self.threads.scan(partial(verb, self.threads.replica, self.actor, *args, **kwargs))
 
     async def upload(self, verb: Callable[..., T], *args: Any) -> T:
         """The slow half of an upload, of which few run at a time."""

@@ -5,13 +5,16 @@ converted to; of a model `model`, its file; of a download `archive`, a ZIP that 
 
 What was uploaded is hostile. It is served with the type it was found to have, never sniffed, and in a sandbox without
 scripts; what a browser could run as a page is only ever downloaded.
+
+Where the store sends files itself (`blob_links`), a link leads on to it, with the same type and the same care.
 """
 
 import asyncio
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import parse_qsl, quote
 
 from pinakes import archives, assets, downloads
@@ -27,6 +30,14 @@ from pinakes.media import THUMBNAIL_SIZES
 VARIANTS = ("original", "download", "thumbnail", "preview", *CONVERTED, "model", "archive")
 _SHOWN = re.compile(r"image/(png|jpeg|webp|gif|avif|tiff|bmp|heic)|video/.*|audio/.*")
 _INLINE_BYTES = 256 << 10
+_MOST_STORE_NAME = 100
+"""Longest name in a link to the store, in which each character may take twelve."""
+_ONWARD_S = 600
+"""For how long a browser may remember where a link leads on to, which is good for longer."""
+_READERS = ThreadPoolExecutor(32, thread_name_prefix="files")
+"""Threads of their own: files that a store sends slowly must not keep lists and health checks waiting."""
+
+T = TypeVar("T")
 _RANGE = re.compile(rb"bytes=(\d{0,40})-(\d{0,40})")  # `int` refuses thousands of digits
 _SAFE: Headers = [
     (b"x-content-type-options", b"nosniff"),
@@ -44,7 +55,8 @@ class InterruptedAnswer(Exception):  # noqa: N818 - no error of a request: the a
 class File(NamedTuple):
     """Some bytes, how to read a span of them, and how they are to be served.
 
-    `is_lasting`: they never change. What does is made of many files, and never read on the event loop.
+    `is_lasting`: they never change. What does is made of many files, and never read on the event loop; nor is what
+    lies across a network, which is not `is_near`. `onward` is where the store sends them itself, by method.
     """
 
     read: Callable[[int, int], Iterator[bytes]]
@@ -54,6 +66,8 @@ class File(NamedTuple):
     etag: bytes
     is_saved: bool = False
     is_lasting: bool = True
+    is_near: bool = True
+    onward: Callable[[str], str | None] = lambda _: None
 
 
 async def find(library: Library, threads: Threads, path: str, params: list[str], query: bytes) -> File:
@@ -64,51 +78,70 @@ async def find(library: Library, threads: Threads, path: str, params: list[str],
     project_id, id, variant = params
     if variant == "archive":
         return await threads.scan(partial(_archive, library, project_id, id))
-    return await threads.look(partial(_found, library, project_id, id, variant, asked))
-
-
-def _found(library: Library, project_id: str, id: str, variant: str, asked: dict[str, str]) -> File:
     if variant == "model":
-        model = downloads.locate_model(library, project_id, id)
+        model = await threads.look(partial(downloads.locate_model, library, project_id, id))
         return _blob(library, Located(model.sha256, model.size, model.mime_type, model.name), is_saved=True)
     if variant == "download" or variant in CONVERTED:
-        return _download(library, project_id, id, variant)
-    stored = assets.locate(library, project_id, id)
+        return await _download(library, threads, project_id, id, variant)
+    stored = await threads.look(partial(assets.locate, library, project_id, id))
     if variant == "original":
         return _blob(library, stored)
     if variant == "preview":
-        return _made(library, stored, preview_key(stored.sha256), "preview")
+        return await _made(library, stored, preview_key(stored.sha256), "preview")
     size = asked.get("size", str(assets.THUMBNAIL_SIZE))
     if variant != "thumbnail" or size not in map(str, THUMBNAIL_SIZES):
         raise PinakesError("NOT_FOUND", f"There is no such file; thumbnails have the sizes {THUMBNAIL_SIZES}.")
-    return _made(library, stored, thumbnail_key(stored.sha256, int(size)), size)
+    return await _made(library, stored, thumbnail_key(stored.sha256, int(size)), size)
 
 
 def _blob(library: Library, stored: Located, is_saved: bool = False) -> File:
-    read = partial(library.blobs.stream, blob_key(stored.sha256))
-    return File(read, stored.size, stored.mime_type, stored.name, f'"{stored.sha256}"'.encode(), is_saved)
+    etag = f'"{stored.sha256}"'.encode()
+    return _stored(library, blob_key(stored.sha256), stored.size, stored.mime_type, stored.name, etag, is_saved)
 
 
-def _made(library: Library, stored: Located, key: str, which: str) -> File:
+async def _made(library: Library, stored: Located, key: str, which: str) -> File:
     """A picture that was made of an asset."""
-    length = library.blobs.size(key)
+    length = await _size(library, key)
     if length is None:
         raise PinakesError("NOT_FOUND", f"This asset has no {'preview' if which == 'preview' else 'thumbnail'}.")
-    etag = f'"{stored.sha256}-{which}"'.encode()
-    return File(partial(library.blobs.stream, key), length, "image/webp", f"{stored.name}.webp", etag)
+    return _stored(library, key, length, "image/webp", f"{stored.name}.webp", f'"{stored.sha256}-{which}"'.encode())
 
 
-def _download(library: Library, project_id: str, id: str, variant: str) -> File:
-    stored = downloads.locate(library, project_id, id)
+async def _download(library: Library, threads: Threads, project_id: str, id: str, variant: str) -> File:
+    stored = await threads.look(partial(downloads.locate, library, project_id, id))
     if variant == "download":
         name = downloads.file_name(library, stored, stored.format)
         return _blob(library, Located(stored.sha256, stored.size, stored.mime_type, name), is_saved=True)
     key = converted_key(stored.sha256, variant)
-    length = library.blobs.size(key)
+    length = await _size(library, key)
     if length is None:
         raise PinakesError("NOT_FOUND", f"This asset has not been converted to {variant}; ask for its download again.")
     name, etag = downloads.file_name(library, stored, variant), f'"{stored.sha256}-{variant}"'.encode()
-    return File(partial(library.blobs.stream, key), length, library.media.mime_type_of(variant), name, etag, True)
+    return _stored(library, key, length, library.media.mime_type_of(variant), name, etag, True)
+
+
+def _stored(
+    library: Library, key: str, size: int, mime_type: str, name: str, etag: bytes, is_saved: bool = False
+) -> File:
+    blobs = library.blobs
+
+    def onward(method: str) -> str | None:
+        disposition = _disposition(mime_type, name[:_MOST_STORE_NAME], is_saved)
+        return blobs.link(key, method, _content_type(mime_type).decode(), disposition.decode())
+
+    read = partial(blobs.stream, key)
+    return File(read, size, mime_type, name, etag, is_saved, is_near=blobs.is_local, onward=onward)
+
+
+async def _size(library: Library, key: str) -> int | None:
+    """The bytes under a key, or None. Where the store sends them itself it is left to it to miss them: 0."""
+    if library.config.blob_links == "direct":
+        return 0
+    return library.blobs.size(key) if library.blobs.is_local else await _in_thread(library.blobs.size, key)
+
+
+async def _in_thread(read: Callable[..., T], *args: object) -> T:
+    return await asyncio.get_running_loop().run_in_executor(_READERS, read, *args)
 
 
 def _archive(library: Library, project_id: str, job_id: str) -> File:
@@ -138,11 +171,13 @@ async def send_file(
         await send({"type": "http.response.start", "status": 304, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
         return 304
+    if (onward := file.onward("HEAD" if is_head else "GET")) is not None:
+        return await _send_onward(onward, send, trace_id)
     span = _span(request, file)
     start, end = span or (0, file.size)
     headers += [
         (b"content-type", _content_type(file.mime_type)),
-        (b"content-disposition", _disposition(file)),
+        (b"content-disposition", _disposition(file.mime_type, file.name, file.is_saved)),
         (b"content-length", str(end - start).encode()),
     ]
     status = 200
@@ -151,16 +186,35 @@ async def send_file(
         headers.append((b"content-range", f"bytes {start}-{end - 1}/{file.size}".encode()))
     begin = {"type": "http.response.start", "status": status, "headers": headers}
     # The first bytes are read before the answer starts, so that a file which is missing is still a clear error.
-    if is_head or (file.is_lasting and end - start <= _INLINE_BYTES):
+    if is_head or (file.is_lasting and file.is_near and end - start <= _INLINE_BYTES):
         body = b"" if is_head else b"".join(file.read(start, end))
         await send(begin)
         await send({"type": "http.response.body", "body": body})
     else:
-        chunks = file.read(start, end)
-        first = await asyncio.to_thread(next, chunks, None)
+        chunks, first = await _in_thread(_begun, file, start, end)
         await send(begin)
         await _send_chunks(first, chunks, receive, send)
     return status
+
+
+def _begun(file: File, start: int, end: int) -> tuple[Iterator[bytes], bytes | None]:
+    chunks = file.read(start, end)
+    return chunks, next(chunks, None)
+
+
+async def _send_onward(link: str, send: Send, trace_id: str) -> int:
+    """307: what was asked for is at another address, and is to be asked for there in the same way."""
+    headers = [
+        (b"location", link.encode()),
+        (b"cache-control", f"private, max-age={_ONWARD_S}".encode()),
+        (b"referrer-policy", b"no-referrer"),
+        (b"cross-origin-resource-policy", b"cross-origin"),
+        (b"content-length", b"0"),
+        (b"x-trace-id", trace_id.encode()),
+    ]
+    await send({"type": "http.response.start", "status": 307, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+    return 307
 
 
 async def _send_chunks(chunk: bytes | None, chunks: Iterator[bytes], receive: Receive, send: Send) -> None:
@@ -170,7 +224,7 @@ async def _send_chunks(chunk: bytes | None, chunks: Iterator[bytes], receive: Re
         while chunk is not None and not gone.done():
             if chunk:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            chunk = await asyncio.to_thread(next, chunks, None)
+            chunk = await _in_thread(next, chunks, None)
     except PinakesError as error:
         raise InterruptedAnswer(error.message) from error
     finally:
@@ -204,8 +258,8 @@ def _content_type(mime_type: str) -> bytes:
     return f"{mime_type}; charset=utf-8".encode() if mime_type.startswith("text/") else mime_type.encode()
 
 
-def _disposition(file: File) -> bytes:
+def _disposition(mime_type: str, name: str, is_saved: bool) -> bytes:
     """RFC 6266: a plain name for old clients, the real one encoded."""
-    how = "inline" if _SHOWN.fullmatch(file.mime_type) and not file.is_saved else "attachment"
-    plain = re.sub(r"[^A-Za-z0-9._ -]", "_", file.name)[:150]
-    return f"{how}; filename=\"{plain}\"; filename*=UTF-8''{quote(file.name[:250], safe='')}".encode()
+    how = "inline" if _SHOWN.fullmatch(mime_type) and not is_saved else "attachment"
+    plain = re.sub(r"[^A-Za-z0-9._ -]", "_", name)[:150]
+    return f"{how}; filename=\"{plain}\"; filename*=UTF-8''{quote(name[:250], safe='')}".encode()

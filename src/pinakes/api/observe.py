@@ -1,19 +1,22 @@
 """What an operator sees: structured logs, metrics, and which errors are ours."""
 
+import asyncio
 import logging
 import sys
 import time
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from pinakes.config import Config
 from pinakes.errors import PinakesError
 from pinakes.library import Library
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_MEASURE_S = 1.0
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
 
@@ -56,8 +59,16 @@ def _dumps(event: Any, **_: Any) -> bytes:
     return msgspec.json.encode(event, enc_hook=str)
 
 
+def bury(pid: int) -> None:
+    """What a worker that died had at the moment no longer counts; what it had counted does."""
+    mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
 class Observer:
-    """Counts and logs each request. Metrics are per route, never per id, so their number is bounded."""
+    """Counts and logs each request. Metrics are per route, never per id, so their number is bounded.
+
+    Those of several workers lie together in files, so that each of them can answer for all.
+    """
 
     def __init__(self, library: Library) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which says only when the server started
@@ -69,10 +80,17 @@ class Observer:
             "pinakes_request_seconds", "Time to answer.", labels, buckets=_SECONDS, registry=self._registry
         )
         self._known: dict[tuple[str, str, int], Histogram] = {}
-        statements = Gauge("pinakes_sql_statements", "SQL statements run so far.", registry=self._registry)
-        statements.set_function(library.store.statements)
-        log_bytes = Gauge("pinakes_log_bytes", "Size of the write-ahead log.", registry=self._registry)
-        log_bytes.set_function(library.store.log_bytes)
+        self._has_workers = library.config.workers > 1
+        self._store = library.store
+        self._statements = self._gauge("pinakes_sql_statements", "SQL statements run so far.", "sum")
+        self._replica_reads = self._gauge("pinakes_replica_reads", "Reads that the replica answered so far.", "sum")
+        self._replica_misses = self._gauge(
+            "pinakes_replica_misses", "Reads that the primary answered in its place so far.", "sum"
+        )
+        self._log_bytes = self._gauge("pinakes_log_bytes", "Size of the write-ahead log.", "livemax")
+
+    def _gauge(self, name: str, help: str, mode: Literal["sum", "livemax"]) -> Gauge:
+        return Gauge(name, help, registry=self._registry, multiprocess_mode=mode)
 
     def saw(self, method: str, route: str, status: int, started: float, trace_id: str, path: str = "") -> None:
         """One request answered. The path is logged where there is no route for it."""
@@ -99,6 +117,24 @@ class Observer:
         self._log.error("bug", exc_info=error, trace_id=trace_id)
         return PinakesError("INTERNAL", f"The server failed; its log tells why under trace id {trace_id}.")
 
+    def measure(self) -> None:
+        """Note what is not counted as it happens."""
+        self._statements.set(self._store.statements())
+        reads, misses = self._store.replica_reads()
+        self._replica_reads.set(reads)
+        self._replica_misses.set(misses)
+        self._log_bytes.set(self._store.log_bytes())
+
+    async def measure_often(self) -> None:
+        """For the other workers, which may be asked for the metrics of this one; until cancelled."""
+        while self._has_workers:
+            self.measure()
+            await asyncio.sleep(_MEASURE_S)
+
     def metrics(self) -> bytes:
-        """All metrics in the Prometheus text format."""
-        return generate_latest(self._registry)
+        """All metrics in the Prometheus text format, those of all workers summed up."""
+        self.measure()
+        registry = CollectorRegistry() if self._has_workers else self._registry
+        if self._has_workers:
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

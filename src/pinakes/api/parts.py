@@ -21,9 +21,6 @@ STALL_LIMIT_S = 60.0
 """Longest wait for the next bytes of a part."""
 
 _PIECE = 1 << 20
-_MOST_AT_ONCE = 32
-_MOST_OF_PROJECT = 16
-"""Parts that come in at once, so that slow ones of one project leave room for others."""
 
 
 class _Target(NamedTuple):
@@ -31,15 +28,19 @@ class _Target(NamedTuple):
     upload_id: str
     number: int
     most_bytes: int
+    likely_bytes: int
 
 
 class PartReceiver:
-    """Takes parts; each holds about 3 MiB while it comes in, whatever its size."""
+    """Takes parts; each holds about 3 MiB while it comes in, whatever its size, and 20 on its way to an object store.
+
+    Those of one project that come in at once leave room for those of others.
+    """
 
     def __init__(self, library: Library, threads: Threads) -> None:
         self._library = library
         self._threads = threads
-        self._room = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._room = asyncio.Semaphore(library.parts.at_once)
         self._shares: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def put(
@@ -51,7 +52,7 @@ class PartReceiver:
         PAYLOAD_TOO_LARGE for one that is more than the whole file.
         """
         target = await self._find(path, query, headers)
-        share = self._shares.setdefault(target.project_id, asyncio.Semaphore(_MOST_OF_PROJECT))
+        share = self._shares.setdefault(target.project_id, asyncio.Semaphore(self._library.parts.at_once // 2))
         async with share, self._room:
             part = await self._store(target, headers, receive)
         await self._note(target, part)
@@ -74,12 +75,14 @@ class PartReceiver:
         project_id, upload_id, number = path.split("/")[2:]
         most = await self._threads.look(partial(uploads.part_size_limit, self._library, project_id, upload_id, number))
         length = headers.get(b"content-length", b"")
-        if length.isdigit() and int(length) > most:
+        likely = int(length) if length.isdigit() else most
+        if likely > most:
             raise _too_large(most)
-        return _Target(project_id, upload_id, int(number), most)
+        return _Target(project_id, upload_id, int(number), most, likely)
 
     async def _store(self, target: _Target, headers: dict[bytes, bytes], receive: Receive) -> StoredPart:
-        writer = await asyncio.to_thread(self._library.parts.begin, target.upload_id, target.number)
+        begin = self._library.parts.begin
+        writer = await asyncio.to_thread(begin, target.upload_id, target.number, target.likely_bytes)
         md5 = hashlib.md5(usedforsecurity=False) if b"content-md5" in headers else None
         size = 0
         async for piece in _pieces(receive):

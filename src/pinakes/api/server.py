@@ -1,7 +1,8 @@
-"""Running the application: uvicorn on one event loop, stopping gracefully."""
+"""Running the application: uvicorn on one event loop, or on one in each of several processes; stopping gracefully."""
 
 import socket
 from collections.abc import Callable
+from contextlib import closing
 from types import FrameType
 
 import structlog
@@ -9,10 +10,12 @@ import uvicorn
 
 from pinakes import __version__
 from pinakes.api.app import build
-from pinakes.api.observe import configure_logs
+from pinakes.api.observe import bury, configure_logs
 from pinakes.api.protocol import Protocol
-from pinakes.errors import PinakesError
-from pinakes.library import Library
+from pinakes.api.supervisor import Supervisor
+from pinakes.config import Config
+from pinakes.errors import PinakesError, bad_request
+from pinakes.library import Library, open_library
 
 _GRACE_SECONDS = 10
 
@@ -25,8 +28,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            host, port = (sockets or self.servers[0].sockets)[0].getsockname()[:2]
-            self.announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+            self.announce(_url((sockets or self.servers[0].sockets)[0]))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
@@ -34,14 +36,14 @@ class _Server(uvicorn.Server):
         self._captured_signals.clear()
 
 
-def run(library: Library, announce: Callable[[str], None]) -> int:
+def run(library: Library, announce: Callable[[str], object], listener: socket.socket | None = None) -> int:
     """Serve until SIGTERM or SIGINT, then finish what is under way; the exit status.
 
     `announce` is called once with the URL, when requests are accepted. UNAVAILABLE when the address cannot be taken.
     """
     config = library.config
     configure_logs(config)
-    listener = _listen(config.host, config.port)
+    listener = listener or _listen(config.host, config.port)
     server = _Server(
         uvicorn.Config(
             build(library),
@@ -71,13 +73,59 @@ def run(library: Library, announce: Callable[[str], None]) -> int:
     return 0 if server.started else 1
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
+def run_workers(config: Config, announce: Callable[[Library, str], None]) -> int:
+    """Serve in as many processes as the configuration says; otherwise as `run`. `announce` gets a library to look into.
+
+    Each process listens on a socket of its own, among which the system spreads connections; the parent keeps the
+    address, and any other server from it, with one that never listens. BAD_REQUEST for what only one process can serve.
+    """
+    _refuse_workers(config)
+    configure_logs(config)
+    kept = _listen(config.host, config.port)
+    url, port = _url(kept), kept.getsockname()[1]
+
+    def work(ready: Callable[[], object]) -> int:
+        listener = _listen(config.host, port, is_shared=True)
+        kept.close()
+        return run(open_library(config), lambda _: ready(), listener)
+
+    def greet() -> int:
+        with closing(open_library(config, create=False)) as library:
+            announce(library, url)
+        return 0
+
+    return Supervisor(config.workers, work, greet, bury).run()
+
+
+def _refuse_workers(config: Config) -> None:
+    if not config.is_postgres:
+        raise bad_request(
+            "workers",
+            "SQLite takes one writer at a time, so several processes would only wait for each other; "
+            "use one worker, or PostgreSQL (database_url)",
+        )
+    if config.blobs_url.startswith("memory:"):
+        raise bad_request(
+            "workers",
+            "each process would have a memory:// of its own and not find what another stored; "
+            "use one worker, or a blob_url that all of them reach",
+        )
+
+
+def _listen(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
+    """A socket at an address. Those that are `is_shared` may be several; one that is not keeps out all but them."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if is_shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
         raise PinakesError("UNAVAILABLE", f"Cannot listen on {host}:{port}: {error.strerror}. Try --port.") from error
     return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

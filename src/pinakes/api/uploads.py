@@ -51,6 +51,7 @@ async def get(call: Call[Any, None]) -> OneUpload:
 )
 async def act(call: Call[Any, UploadAction]) -> OneUpload:
     """Complete an upload once all parts are there. What comes of it is told by its status."""
-    upload = await call.write(uploads.complete, call.params[0])
+    there = await call.scan(uploads.find_parts, call.params[0])
+    upload = await call.write(uploads.complete, call.params[0], there)
     call.library.work.set()
     return OneUpload(upload)

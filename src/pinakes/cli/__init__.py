@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from pinakes import __version__
-from pinakes.cli import keys, projects, serve, transfer, upkeep, upload
+from pinakes.cli import keys, move, projects, serve, transfer, upkeep, upload
 from pinakes.errors import CODES, Code, PinakesError
 
 EXITS: dict[Code, int] = dict.fromkeys(CODES, 2) | {
@@ -52,6 +52,7 @@ app.add_typer(projects.app, name="project")
 app.command()(upkeep.check)
 app.command()(upkeep.sweep)
 app.command()(upkeep.migrate)
+app.command()(move.move)
 app.command()(transfer.backup)
 app.command()(transfer.restore)
 

@@ -17,12 +17,24 @@ def serve(config: Config, as_json: Json = False) -> None:
 
     The key is made once the server listens, so that a start which fails takes none along.
     """
+    raise typer.Exit(_serve(config, as_json) if config.workers == 1 else _serve_many(config, as_json))
+
+
+def _serve(config: Config, as_json: bool) -> int:
     from pinakes.api.server import run
     from pinakes.cli.opened import opened
 
     with opened(config, create=True) as library:
-        status = run(library, lambda url: _announce(library, url, as_json))
-    raise typer.Exit(status)
+        return run(library, lambda url: _announce(library, url, as_json))
+
+
+def _serve_many(config: Config, as_json: bool) -> int:
+    from pinakes.cli.metrics import shared_metrics
+
+    with shared_metrics():
+        from pinakes.api.server import run_workers
+
+        return run_workers(config, lambda library, url: _announce(library, url, as_json))
 
 
 def _announce(library: "Library", url: str, as_json: bool) -> None:
@@ -40,9 +52,9 @@ def _first_key(library: "Library") -> dict[str, str]:
     from pinakes import projects
     from pinakes.access import NewApiKey
 
-    if projects.get_all(library):
+    key = projects.create_key_of_new_library(library, NewApiKey("first key", "admin"))
+    if key is None:
         return {}
-    key = projects.create_first_key(library, None, NewApiKey("first key", "admin"))
     return {"apiKey": key.id, "apiSecret": key.secret, "projectId": key.owner_id}
 
 

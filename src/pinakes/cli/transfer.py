@@ -7,6 +7,7 @@ import typer
 
 from pinakes.cli.options import LIBRARY, Config, Json, settings
 from pinakes.cli.output import progress, show_findings, show_json, size_of
+from pinakes.config import without_password
 
 
 @settings(*LIBRARY)
@@ -40,7 +41,7 @@ def restore(
     file: Annotated[Path, typer.Argument(help="A file that `pinakes backup` made.", metavar="FILE")],
     as_json: Json = False,
 ) -> None:
-    """Make a library of a backup, in an empty or new data folder. Exits with 1 when a check of it finds something."""
+    """Make a library of a backup, where there is none yet. Exits with 1 when a check of it finds something."""
     from pinakes.transfer.restore import restore as read
 
     with progress("Restoring") as show:
@@ -49,6 +50,7 @@ def restore(
         show_json(report)
     else:
         restored = f"{report.blobs} files and {report.thumbnails} thumbnails"
-        typer.echo(f"Restored {restored}. Next: pinakes serve --data {config.data}")
+        database = f" --database-url {without_password(config.database_url)}" if config.database_url else ""
+        typer.echo(f"Restored {restored}. Next: pinakes serve --data {config.data}{database}")
         show_findings(report.findings)
     raise typer.Exit(1 if report.findings else 0)

@@ -79,6 +79,11 @@ class Media:
             return self._probe(self._background, field, type, b"", str(path))
         return Examined(type.kind, type.mime_type, format=_format(type))
 
+    def needed(self, name: str, head: bytes) -> int | None:
+        """How many bytes of a file of this name and start are looked at; None for all of them."""
+        type = kinds.guess(head[:HEAD_BYTES], name)
+        return kinds.HEADS.get(type.name) if type.name in kinds.PROBERS else HEAD_BYTES
+
     def convert(self, field: str, path: Path, format: str, target: str) -> bytes:
         """A stored picture in another format, whole; both are names of `kinds.DECODED`. Raises as `examine` does."""
         return self._pool.convert(field, kinds.TYPES[format], str(path), target)

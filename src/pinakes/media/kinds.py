@@ -106,6 +106,9 @@ PROBERS = {
 }
 """The module of `probers` that looks into files of a type, in a child process. Other types are stored unseen."""
 
+HEADS = dict.fromkeys(("safetensors", "gguf"), 128 << 20)
+"""How much of a file may be its header, where that is all that its prober reads."""
+
 UNKNOWN = Type("unknown", "document", "application/octet-stream", (), "unknown")
 
 _STARTS: tuple[tuple[bytes, str], ...] = (
@@ -144,7 +147,7 @@ _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 
 def of(field: str, data: bytes, name: str) -> Type:
     """The type of a file by its first bytes. BAD_REQUEST, naming `field`, for a name that claims another type."""
-    by_bytes, by_name = sniff(data), ENDINGS.get(name.rpartition(".")[2].lower() if "." in name else "")
+    by_bytes, by_name = sniff(data), _by_name(name)
     if by_bytes is None or by_name is None:
         if by_name and by_name.name in DECODED:
             raise bad_request(field, f"the name says {by_name.label} but the bytes are not; send the right file.")
@@ -155,6 +158,15 @@ def of(field: str, data: bytes, name: str) -> Type:
         advice = "rename it or send the right file."
         raise bad_request(field, f"the name says {by_name.label} but the bytes are {by_bytes.label}; {advice}")
     return by_bytes
+
+
+def guess(data: bytes, name: str) -> Type:
+    """The type that `of` tells, if it tells one."""
+    return sniff(data) or _by_name(name) or UNKNOWN
+
+
+def _by_name(name: str) -> Type | None:
+    return ENDINGS.get(name.rpartition(".")[2].lower() if "." in name else "")
 
 
 def ending_of(format: str | None, name: str) -> str:

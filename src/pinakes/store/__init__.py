@@ -11,13 +11,16 @@ from typing import Any, Protocol, TypeVar
 from pinakes.store.access import AccessSql
 from pinakes.store.assets import AssetSql
 from pinakes.store.collections import CollectionSql
+from pinakes.store.copying import RowSql
 from pinakes.store.dialect import Driver
 from pinakes.store.downloads import DownloadSql
 from pinakes.store.ingredients import IngredientSql
 from pinakes.store.jobs import JobSql
 from pinakes.store.members import MemberSql
 from pinakes.store.mlmodels import ModelSql
+from pinakes.store.processes import ProcessSql
 from pinakes.store.projects import ProjectSql
+from pinakes.store.rates import RateSql
 from pinakes.store.search import SearchSql
 from pinakes.store.tags import TagSql
 from pinakes.store.upkeep import UpkeepSql
@@ -43,8 +46,11 @@ class Tx:
         self.tags = TagSql(driver)
         self.search = SearchSql(driver)
         self.jobs = JobSql(driver)
+        self.processes = ProcessSql(driver)
+        self.rates = RateSql(driver)
         self.uploads = UploadSql(driver)
         self.upkeep = UpkeepSql(driver)
+        self.rows = RowSql(driver)
 
 
 class Store(Protocol):
@@ -55,6 +61,10 @@ class Store(Protocol):
 
     def read(self) -> AbstractContextManager[Tx]:
         """A snapshot: everything read inside is of one moment. UNAVAILABLE when the engine does not answer."""
+        ...
+
+    def replica(self) -> "Store":
+        """The same store, read from a copy of the database where there is one, and it has all that was committed."""
         ...
 
     def glance(self) -> AbstractContextManager[Tx]:
@@ -73,14 +83,19 @@ class Store(Protocol):
 
         Nobody else writes meanwhile: in the whole library, or in the project of that number. With `beside`, others
         who say so too may write there meanwhile; that is for verbs which change counts in a row they have locked
-        (`dialect.LOCKED`), and do not change what is live or what models are known by.
+        (`dialect.LOCKED`), and do not change what is live or what models are known by. UNAVAILABLE where a library
+        takes no changes.
         """
+        ...
+
+    def fill(self) -> AbstractContextManager[Tx]:
+        """As `write`, alone in the library, also where a library takes no changes (`store.closing`)."""
         ...
 
     def transaction(self) -> AbstractContextManager[Tx]:
         """As `write`, but begins, and keeps others from writing, when a `write` inside does.
 
-        What is read before is of its own moment.
+        A statement before that is of its own moment, and stored by itself.
         """
         ...
 
@@ -101,6 +116,10 @@ class Store(Protocol):
 
     def statements(self) -> int:
         """How many statements have run so far."""
+        ...
+
+    def replica_reads(self) -> tuple[int, int]:
+        """How many reads a replica has answered so far, and how many it could not in time."""
         ...
 
     def log_bytes(self) -> int:

@@ -6,12 +6,14 @@ every engine limits the number of parameters.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
+
+from pinakes.store.tables import Column
 
 Row = tuple[Any, ...]
 
@@ -30,6 +32,9 @@ ROWS = "(SELECT value FROM json_each(?) item)"
 PAIRS = "(SELECT key AS name, value FROM json_each(?))"
 """Names with a text each as a subquery; its parameter is made by `pair_list`."""
 
+NOW_MS = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+"""Milliseconds since the epoch by the clock of the database."""
+
 LOCKED = "/* locked: {} */"
 """At the end of a statement: in a transaction that writes, nobody else changes the rows of this alias until it ends.
 
@@ -38,6 +43,15 @@ SQLite has one writer, and so no need for it.
 
 CLAIMED = "/* claimed */"
 """At the end of a statement: rows that another transaction is claiming are passed over."""
+
+ANEW = "/* planned anew */"
+"""At the end of a statement whose best plan depends on its values: one for any values would read far too much.
+
+SQLite plans without values.
+"""
+
+OF_FEW = "/* of few */"
+"""After a number to sort by: few rows are found, and shall not be met by walking through all in that order."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_names = msgspec.json.Decoder(list[str]).decode
@@ -48,6 +62,8 @@ class Driver(Protocol):
     """One connection inside a transaction."""
 
     spelling: "Spelling"
+    keeps_nul: bool
+    """Whether texts may hold U+0000."""
 
     def query(self, sql: str, params: tuple[Any, ...] = ()) -> list[Row]:
         """All rows of a statement."""
@@ -59,6 +75,34 @@ class Driver(Protocol):
 
     def snapshot(self) -> AbstractContextManager[None]:
         """Of a survey: everything read inside is of one moment."""
+        ...
+
+    def columns(self) -> list[Column]:
+        """The columns of all tables that there are."""
+        ...
+
+    def selected(self, column: str, kind: str) -> str:
+        """An expression for what SQLite would hold in a column."""
+        ...
+
+    def change_each(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a statement once with the parameters of each row."""
+        ...
+
+    def load(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Store new rows, many at once."""
+        ...
+
+    def last_number(self, table: str) -> int:
+        """The greatest number that the engine has given, or knows of; 0 when there is none."""
+        ...
+
+    def set_last_number(self, table: str, number: int) -> None:
+        """Let the engine give greater numbers from now on."""
+        ...
+
+    def settle(self) -> None:
+        """Many rows have come: have the engine look at what there is now, if it plans by that."""
         ...
 
     def damage(self, is_quick: bool) -> list[str]:
@@ -107,7 +151,11 @@ def forget_terms(table: str, owner: int) -> str:
 
 def json_text(value: Any) -> str:
     """JSON for a parameter or a column. Without U+0000, which not every engine can take out of JSON again."""
-    text = _encode(value).decode()
+    return without_nul(_encode(value).decode())
+
+
+def without_nul(text: str) -> str:
+    """JSON without U+0000."""
     return _NUL.sub(r"\1", text) if "\\u0000" in text else text
 
 
@@ -132,18 +180,38 @@ def sorted_names_of(aggregate: str) -> list[str]:
     return sorted(_decode_names(aggregate)) if aggregate != "[]" else []
 
 
-_JSON_ITEMS = "jsonb_array_elements_text(?::jsonb)"
+class Spelled(NamedTuple):
+    """A statement of ours as PostgreSQL has it. `lists` are the parameters that it takes as arrays, not as JSON."""
+
+    text: str
+    lists: tuple[int, ...]
+    is_planned_anew: bool
+
+
+# Lists are arrays there, of which the planner knows the length and an index can be asked for all at once.
+_TEXTS, _INTEGERS = "?::text[]", "?::bigint[]"
 _POSTGRES = {
-    IDS: f"(SELECT value FROM {_JSON_ITEMS} value)",
-    NUMBERS: f"(SELECT value::bigint AS value FROM {_JSON_ITEMS} value)",
-    NUMBERED_IDS: f"(SELECT key - 1 AS key, value FROM {_JSON_ITEMS} WITH ORDINALITY AS item(value, key))",
+    f" NOT IN {IDS}": f" <> ALL ({_TEXTS})",
+    f" NOT IN {NUMBERS}": f" <> ALL ({_INTEGERS})",
+    f" IN {IDS}": f" = ANY ({_TEXTS})",
+    f" IN {NUMBERS}": f" = ANY ({_INTEGERS})",
+    IDS: f"(SELECT value FROM unnest({_TEXTS}) value)",
+    NUMBERS: f"(SELECT value FROM unnest({_INTEGERS}) value)",
+    NUMBERED_IDS: f"(SELECT key - 1 AS key, value FROM unnest({_TEXTS}) WITH ORDINALITY AS item(value, key))",
     ROWS: "(SELECT value FROM jsonb_array_elements(?::jsonb) value)",
     PAIRS: "(SELECT key AS name, value FROM jsonb_each_text(?::jsonb))",
+    NOW_MS: "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
     CLAIMED: "FOR UPDATE SKIP LOCKED",
+    OF_FEW: " + 0",
     "json_array(": "json_build_array(",
     "WITHOUT ROWID": "",
 }
 _POSTGRES_FORMS = (
+    # A key begins with the owner there, and an index finds the greatest number of one owner at a time.
+    (
+        re.compile(r"\(SELECT max\(number\) FROM (\w+)\)"),
+        r"(SELECT max((SELECT max(x.number) FROM \1 x WHERE x.owner = p.number)) FROM project p)",
+    ),
     (re.compile(r"\bINDEXED BY \w+"), ""),  # hints; the planner has statistics instead
     (re.compile(r"\bCROSS JOIN (\w+ \w+\s+ON\b)"), r"JOIN \1"),  # which to SQLite is one that it may not turn around
     (re.compile(r"(?<=[\s(])\+(?=[a-z])"), ""),  # a plus that keeps SQLite from an index
@@ -156,21 +224,42 @@ _POSTGRES_FORMS = (
         " ON CONFLICT (owner, rowid) DO UPDATE SET terms = excluded.terms",
     ),
     (re.compile(r"WHERE /\* of (\d+) \*/"), r"WHERE owner = \1 AND"),
+    (
+        re.compile(
+            r"x\.number NOT IN \(SELECT rowid AS number FROM (\w+_text) WHERE \w+_text MATCH \? /\* of (\d+) \*/\)"
+        ),
+        r"NOT EXISTS (SELECT 1 FROM \1 t WHERE t.owner = \2 AND t.rowid = x.number AND t.terms @@ ?::tsquery)",
+    ),
     (re.compile(r"\b(\w+_text) MATCH \? /\* of (\d+) \*/"), r"\1.owner = \2 AND \1.terms @@ ?::tsquery"),
     (re.compile(r"\b(\w+_text)_docsize d WHERE d\.id = "), r"\1 d WHERE d.owner = x.owner AND d.rowid = "),
+    (re.compile(r"\b(\w+_text)_docsize\b"), r"\1"),
 )
 _LOCK = re.compile(r"/\* locked: (\w+) \*/")
 
 
 @lru_cache(maxsize=4096)
-def postgres_spelling(sql: str, is_write: bool) -> str:
+def postgres_spelling(sql: str, is_write: bool) -> Spelled:
     """A statement as PostgreSQL has it, with `%s` for parameters. Reads take no locks."""
+    is_planned_anew = ANEW in sql
     for fragment, spelled in _POSTGRES.items():
         sql = sql.replace(fragment, spelled)
     for form, spelled in _POSTGRES_FORMS:
         sql = form.sub(spelled, sql)
     sql = _LOCK.sub(r"FOR NO KEY UPDATE OF \1" if is_write else "", sql)
-    return _aggregated(sql).replace("%", "%%").replace("?", "%s")
+    parts = sql.split("?")
+    lists = tuple(at for at, part in enumerate(parts[1:]) if part.startswith(("::text[]", "::bigint[]")))
+    return Spelled(_aggregated(sql).replace("%", "%%").replace("?", "%s"), lists, is_planned_anew)
+
+
+def array(list: str) -> str:
+    """What `id_list` has made, as PostgreSQL writes arrays."""
+    if "\\" not in list:
+        return f"{{{list[1:-1]}}}"
+    return "{" + ",".join(_quoted(text) for text in _decode_names(list)) + "}"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _aggregated(sql: str) -> str:

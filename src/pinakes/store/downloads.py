@@ -87,10 +87,17 @@ class DownloadSql:
         )
         return Stored(*rows[0]) if rows else None
 
-    def expire(self, cutoff: str, limit: int) -> int:
-        """Forget up to `limit` downloads that were asked for at or before `cutoff`; how many."""
+    def is_due(self, owner: int, cutoff: str) -> bool:
+        """Whether there is something to forget."""
+        return bool(self._query(f"SELECT 1 FROM download WHERE {_DUE} LIMIT 1", (owner, cutoff)))
+
+    def expire(self, owner: int, cutoff: str, limit: int) -> int:
+        """Forget up to `limit` downloads of a project that were asked for at or before `cutoff`; how many."""
         return self._change(
-            "DELETE FROM download WHERE (owner, id) IN"
-            " (SELECT owner, id FROM download WHERE created_at <= ? ORDER BY created_at LIMIT ?)",
-            (cutoff, limit),
+            "DELETE FROM download WHERE owner = ? AND id IN"
+            f" (SELECT id FROM download WHERE {_DUE} ORDER BY created_at LIMIT ?)",
+            (owner, owner, cutoff, limit),
         )
+
+
+_DUE = "+owner = ? AND created_at <= ?"  # SQLite's index is not by owner

@@ -4,7 +4,7 @@ from pinakes.assets import AssetFilter
 from pinakes.collections import MemberNoun
 from pinakes.mlmodels import ModelFilter
 from pinakes.page import Key
-from pinakes.store.dialect import IDS, id_list
+from pinakes.store.dialect import ANEW, IDS, id_list
 from pinakes.store.ingredients import SHOWN
 
 Condition = tuple[str, tuple[str | int, ...]]
@@ -49,7 +49,8 @@ def statement(
         wanted.append((f"({', '.join(order)}) {sign} ({', '.join('?' * len(order))})", after))
     where = " AND ".join(condition for condition, _ in wanted)
     ordering = ", ".join(f"{name} {direction}" for name in order)
-    sql = f"SELECT {columns} FROM {table} WHERE {where} ORDER BY {ordering} LIMIT ?"
+    is_plain = table == f"{noun} x" and not (conditions or filter.types or filter.after or filter.before)
+    sql = f"SELECT {columns} FROM {table} WHERE {where} ORDER BY {ordering} LIMIT ? {'' if is_plain else ANEW}"
     return sql, tuple(value for _, values in wanted for value in values)
 
 

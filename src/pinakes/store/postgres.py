@@ -11,34 +11,39 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import copy
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
 
 from pinakes.config import Config
-from pinakes.errors import PinakesError
-from pinakes.store import Done, Tx, group, schema
-from pinakes.store.connections import Connections, Link, is_lost
+from pinakes.errors import PinakesError, bad_request
+from pinakes.store import Done, Tx, closing, group, schema
+from pinakes.store.connections import Connections, Link, connect, is_lost
+from pinakes.store.replica import Replica
 
 T = TypeVar("T")
 
 _LOCKS = 0x50494E41
 """The first half of our advisory locks, lest they meet those of others in the same database."""
 _LIBRARY, _SCHEMA = 0, -1
-_BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_READ_ONLY = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_PATIENT = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
 _MOST_TRIES = 8
 _AGAIN = (errors.SerializationFailure, errors.DeadlockDetected)
 _FULL = (errors.DiskFull, errors.OutOfMemory, errors.TooManyConnections)
 _NOT_NOW = (
     *(errors.LockNotAvailable, errors.QueryCanceled, errors.IdleInTransactionSessionTimeout),
-    *(errors.ReadOnlySqlTransaction, errors.CannotConnectNow, errors.ObjectInUse, errors.TransactionTimeout),
+    *(errors.CannotConnectNow, errors.ObjectInUse, errors.TransactionTimeout),
 )
 
 
 class _Lost(Exception):  # noqa: N818 - what happened to a transaction, for whoever might run it again
-    """The connection went before the transaction was to be committed: nothing of it is stored."""
+    """The server went before the transaction was to be committed, or takes no writes: nothing of it is stored."""
 
 
 class PostgresStore:
@@ -59,8 +64,13 @@ class PostgresStore:
         self._url = url
         self._is_prepared = is_prepared
         self._local = threading.local()
-        setup = f"SET lock_timeout = '{lock_timeout_s}s'; SET statement_timeout = '{statement_timeout_s}s'"
+        limits = f"SET lock_timeout = '{lock_timeout_s}s'; SET statement_timeout = '{statement_timeout_s}s'"
+        setup = f"{limits}; SET enable_seqscan = off"  # every table has an index on what is asked of it
         self._connections = Connections(url, setup, connections, lock_timeout_s, is_prepared=is_prepared)
+        self._replica = None
+        if read_url:
+            self._replica = Replica(self._connections, read_url, setup, connections, is_prepared=is_prepared)
+        self._readers: Connections | Replica = self._connections
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="writer")
         self._waiting = 0
         self._door = threading.Lock()
@@ -73,7 +83,7 @@ class PostgresStore:
             yield _tx(link)
             return
         with _violations():
-            link = self._connections.take(_BEGIN_READ)
+            link = self._readers.take(_READ_ONLY)
             try:
                 yield _tx(link)
                 link.commit()
@@ -81,7 +91,14 @@ class PostgresStore:
                 _end(link, error)
                 raise
             finally:
-                self._connections.give(link)
+                self._readers.give(link)
+
+    def replica(self) -> "PostgresStore":
+        if self._replica is None:
+            return self
+        store = copy(self)
+        store._readers = self._replica
+        return store
 
     @contextmanager
     def glance(self) -> Iterator[Tx]:
@@ -89,15 +106,14 @@ class PostgresStore:
             yield _tx(link)
             return
         with _violations():
-            link = self._connections.take()
+            link = self._readers.take()
             try:
                 yield _tx(link)
             except BaseException as error:
-                if is_lost(error):
-                    raise _Lost from error
+                _end(link, error)
                 raise
             finally:
-                self._connections.give(link)
+                self._readers.give(link)
 
     @contextmanager
     def survey(self) -> Iterator[Tx]:
@@ -105,9 +121,7 @@ class PostgresStore:
         with _violations():
             link = Link(self._url, is_prepared=False)
             try:
-                link.command(
-                    "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
-                )
+                link.command(f"BEGIN; {_PATIENT}")
                 yield Tx(link)
             finally:
                 link.close()
@@ -123,6 +137,9 @@ class PostgresStore:
             self._local.link, self._local.held = link, set()
             try:
                 yield _tx(link)
+            except errors.ReadOnlySqlTransaction as error:
+                link.close()  # it leads to what is a standby by now; another may take writes
+                raise _Lost from error
             except BaseException as error:
                 _end(link, error)
                 raise
@@ -145,16 +162,27 @@ class PostgresStore:
                 with _savepoint(link):
                     yield tx
 
+    @contextmanager
+    def fill(self) -> Iterator[Tx]:
+        with self.transaction() as tx:
+            link: Link = self._local.link
+            link.command(f"{link.beginning()}; {_PATIENT}; SELECT {_lock_call(_LIBRARY, is_shared=False)}")
+            self._local.held.add((_LIBRARY, False))
+            yield tx
+
     def _lock(self, link: Link, owner: int | None, beside: bool) -> None:
         """Take turns: with all others in the library, or with those in the project, or `beside` with neither.
 
-        The first lock begins the transaction.
+        The first lock begins the transaction. Whether the library takes changes is known to whoever has its turn, and
+        is asked for on the same way.
         """
         wanted = [(_LIBRARY, beside or owner is not None), *([] if owner is None else [(owner, beside)])]
         held = self._local.held
         if missing := [lock for lock in wanted if lock not in held and (lock[0], False) not in held]:
-            locks = ", ".join(_lock_call(number, is_shared) for number, is_shared in missing)
-            link.command(f"{'' if held else 'BEGIN; '}SELECT {locks}")
+            turns = ", ".join(_lock_call(number, is_shared) for number, is_shared in missing)
+            begin = "" if held else f"{link.beginning()}; "
+            if closed := link.command(f"{begin}SELECT {turns}; {closing.QUERY}"):
+                raise closing.refusal(closed)
             held.update(missing)
 
     def _current(self) -> Link | None:
@@ -192,10 +220,25 @@ class PostgresStore:
         """UNAVAILABLE unless the database takes writes, which a standby does not."""
         with self.write(beside=True):
             if self._local.link.query("SELECT pg_is_in_recovery()") != [(False,)]:
-                raise PinakesError("UNAVAILABLE", "The database is a standby and takes no writes.")
+                raise PinakesError("UNAVAILABLE", "The database takes no writes: it is a standby.")
+
+    def backup(self, path: str) -> None:
+        """The copy is a file of SQLite's, which can be restored into either engine."""
+        from pinakes.store import portable
+
+        with _violations():
+            link = Link(self._url, is_prepared=False)
+            try:
+                link.command(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_PATIENT}")
+                portable.write_file(Tx(link), Path(path))
+            finally:
+                link.close()
 
     def statements(self) -> int:
-        return self._connections.statements()
+        return self._connections.statements() + (self._replica.statements() if self._replica else 0)
+
+    def replica_reads(self) -> tuple[int, int]:
+        return (self._replica.reads, self._replica.misses) if self._replica else (0, 0)
 
     def log_bytes(self) -> int:
         """PostgreSQL looks after its log itself."""
@@ -203,6 +246,8 @@ class PostgresStore:
 
     def close(self) -> None:
         self._threads.shutdown()
+        if self._replica:
+            self._replica.close()
         self._connections.close()
 
 
@@ -247,7 +292,9 @@ def _end(link: Link, error: BaseException) -> None:
     """End a transaction of which nothing is to be stored. What cannot be ended ends with its connection."""
     if is_lost(error):
         raise _Lost from error
-    if not link.is_usable():
+    if link.is_replica and isinstance(error, psycopg.Error):
+        link.close()
+    elif not link.is_usable():
         try:
             link.command("ROLLBACK")
         except psycopg.Error:
@@ -279,14 +326,31 @@ def _violations() -> Iterator[None]:
         raise _unavailable(f"The database has run out of something: {error.diag.message_primary}.") from error
     except _NOT_NOW as error:
         raise _unavailable(f"The database cannot do that now: {error.diag.message_primary}.") from error
-    except psycopg.errors.InvalidPassword as error:
-        raise PinakesError("UNAVAILABLE", "The database refuses the user or password of database_url.") from error
-    except psycopg.OperationalError as error:
-        raise _unavailable("The database does not answer; make sure it runs, then try again.") from error
+    except errors.InsufficientPrivilege as error:
+        message = f"The user of database_url may not do what a library needs: {error.diag.message_primary}."
+        raise PinakesError("UNAVAILABLE", message) from error
+    except psycopg.Error as error:
+        if not (is_lost(error) or isinstance(error, psycopg.OperationalError)):
+            raise
+        reason = str(error).strip().splitlines()[0]
+        if "session is read-only" in reason:
+            raise _unavailable("The database takes no writes: it is a standby, or set to be read only.") from error
+        raise _unavailable(f"The database of database_url does not answer: {reason}") from error
 
 
 def _unavailable(message: str) -> PinakesError:
     return PinakesError("UNAVAILABLE", message, retryAfter=1)
+
+
+def check_url(url: str) -> None:
+    """BAD_REQUEST for what is no address of a database. It may hold a password, and is not told again."""
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        form = "postgresql://user:password@host:5432/name, with special characters percent-encoded"
+        raise bad_request(
+            "database_url", f"this is no address of a PostgreSQL database; it has the form {form}"
+        ) from error
 
 
 def is_created(url: str) -> bool:
@@ -301,20 +365,22 @@ def create_or_upgrade(url: str) -> list[str]:
     Of several processes that do so at once, one does, and the others wait for it.
     """
     ran = []
-    with _violations(), psycopg.connect(url) as connection:
+    with _violations(), connect(url) as connection, connection.transaction():
         connection.execute(f"SELECT pg_advisory_xact_lock({_LOCKS}, {_SCHEMA})")
-        connection.execute("CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL)")
-        rows = connection.execute("SELECT coalesce(max(number), 0) FROM migration").fetchall()
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS pinakes_migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL)"
+        )
+        rows = connection.execute("SELECT coalesce(max(number), 0) FROM pinakes_migration").fetchall()
         for number, name, sql in schema.migrations("postgres"):
             if number > rows[0][0]:
                 connection.execute(sql)
-                connection.execute("INSERT INTO migration (number, name) VALUES (%s, %s)", (number, name))
+                connection.execute("INSERT INTO pinakes_migration (number, name) VALUES (%s, %s)", (number, name))
                 ran.append(name)
     return ran
 
 
 def _version(url: str) -> int:
-    with psycopg.connect(url, connect_timeout=5) as connection:
-        if connection.execute("SELECT to_regclass('migration')").fetchall() == [(None,)]:
+    with connect(url) as connection:
+        if connection.execute("SELECT to_regclass('pinakes_migration')").fetchall() == [(None,)]:
             return 0
-        return int(connection.execute("SELECT coalesce(max(number), 0) FROM migration").fetchall()[0][0])
+        return int(connection.execute("SELECT coalesce(max(number), 0) FROM pinakes_migration").fetchall()[0][0])

@@ -25,6 +25,10 @@ class ProjectSql:
         rows = self._query(f"SELECT {_COLUMNS}, 'admin' FROM project p WHERE p.deleted_at IS NULL ORDER BY p.id")
         return [FoundProject(*row) for row in rows]
 
+    def owners(self) -> dict[int, str]:
+        """The number and the id of every project there has been: whatever is owned is owned by one of these."""
+        return dict(self._query("SELECT number, id FROM project ORDER BY number"))
+
     def get(self, actor: Actor, id: str) -> FoundProject | None:
         """A live project that the actor may see."""
         granted, param = _granted(actor)

@@ -6,12 +6,12 @@
 * Else the index of the first field to sort by, until the page is full.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pinakes.filters import Noun
 from pinakes.search import Found, Wanted
 from pinakes.store import filters, fulltext, looks
-from pinakes.store.dialect import NUMBERS, ROWS, Driver, Row, Spelling, id_list, matching
+from pinakes.store.dialect import ANEW, NUMBERS, OF_FEW, ROWS, Driver, Row, Spelling, id_list, matching
 from pinakes.store.filters import Sql
 from pinakes.words import Query
 
@@ -24,6 +24,7 @@ MOST_COUNTED = 10_000
 
 _SAMPLE = 1_000
 _NEWEST = (("createdAt", True),)
+_NULLABLE: dict[Noun, tuple[str, ...]] = {"asset": ("height", "width"), "model": ("name",)}
 
 
 class SearchSql:
@@ -31,7 +32,10 @@ class SearchSql:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
-        self._query = driver.query
+
+    def _query(self, sql: str, params: tuple[Any, ...] = ()) -> list[Row]:
+        """A word that is in every prompt wants another plan than one that is in none."""
+        return self._driver.query(f"{sql} {ANEW}", params)
 
     def find(self, noun: Noun, owner: int, wanted: Wanted) -> Found:
         """A page of what is wanted in one project, the trash left out. At most 7 statements, whatever is found."""
@@ -222,9 +226,10 @@ def _best(spelling: Spelling, plan: _Plan, wanted: Wanted) -> Sql:
     among = [] if plan.least is None or plan.least is plan.match else [_within(plan.least, f"{table}.rowid")]
     passing, params = _all([*among, *plan.where])
     parts = fulltext.ranked(spelling, plan.owner, wanted.query)
+    few = OF_FEW if plan.least is not None else ""
     sql = " UNION ALL ".join(
         f"SELECT * FROM (SELECT x.id, {place} FROM {table} CROSS JOIN {plan.noun} x ON x.number = {table}.rowid"
-        f" WHERE {matching(table, plan.owner)} AND {passing} ORDER BY {table}.rowid DESC LIMIT ?) part{place}"
+        f" WHERE {matching(table, plan.owner)} AND {passing} ORDER BY {table}.rowid{few} DESC LIMIT ?) part{place}"
         for place in range(len(parts))
     )
     most = wanted.offset + wanted.limit + 1
@@ -234,14 +239,18 @@ def _best(spelling: Spelling, plan: _Plan, wanted: Wanted) -> Sql:
 def _sorted(plan: _Plan, sort: tuple[tuple[str, bool], ...]) -> Sql:
     """Equals stand in the order of their making, in the direction of the first field."""
     passing, params = _all(plan.everything)
-    columns = [(f"x.{filters.column_of(field)}", is_descending) for field, is_descending in sort]
     first, is_descending = sort[0]
-    columns.append(("x.id" if first in filters.TIMES else "x.number", is_descending))
-    order = ", ".join(
-        f"{column} {'DESC NULLS LAST' if descends else 'ASC NULLS FIRST'}" for column, descends in columns
-    )
+    columns = [*((filters.column_of(field), descends) for field, descends in sort)]
+    columns.append(("id" if first in filters.TIMES else "number", is_descending))
+    order = ", ".join(f"x.{column} {_direction(plan.noun, column, descends)}" for column, descends in columns)
     if plan.few is None:
         index = filters.index_of(plan.noun, first) or f"{plan.noun}_created"
         return f"SELECT x.id, 0 FROM {plan.noun} x INDEXED BY {index} WHERE {passing} ORDER BY {order}", params
     table = _OF_LIST.format(list=plan.few[0], noun=plan.noun)
     return f"SELECT x.id, 0 FROM {table} WHERE {passing} ORDER BY {order}", (*plan.few[1], *params)
+
+
+def _direction(noun: Noun, column: str, descends: bool) -> str:
+    """What is unknown comes first, as in the indexes; where nothing is, saying so would keep PostgreSQL from them."""
+    direction, unknown = ("DESC", " NULLS LAST") if descends else ("ASC", " NULLS FIRST")
+    return direction + (unknown if column in _NULLABLE[noun] else "")

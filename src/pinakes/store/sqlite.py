@@ -4,7 +4,7 @@ Full durability: write-ahead log with `synchronous=FULL`, so a commit returns af
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -15,11 +15,12 @@ import apsw
 
 from pinakes.errors import PinakesError
 from pinakes.ingredients import stem
-from pinakes.store import Done, Tx, schema
+from pinakes.store import Done, Tx, closing, schema
 from pinakes.store.checkpoint import Checkpointer
 from pinakes.store.dialect import FTS5, Row
 from pinakes.store.fulltext import terms
 from pinakes.store.group import GroupCommit
+from pinakes.store.tables import SQLITE_COLUMNS, Column
 
 T = TypeVar("T")
 
@@ -33,6 +34,7 @@ class SqliteDriver:
     """One connection, counting its statements."""
 
     spelling = FTS5
+    keeps_nul = True
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection
@@ -53,6 +55,34 @@ class SqliteDriver:
         self.query("BEGIN")
         yield
         self.query("COMMIT")  # not after an error: the survey ends with its connection
+
+    def columns(self) -> list[Column]:
+        return [Column(row[0], row[1], row[2], row[3], bool(row[4])) for row in self.query(SQLITE_COLUMNS)]
+
+    def selected(self, column: str, kind: str) -> str:  # noqa: ARG002 - it is what SQLite holds
+        return column
+
+    def change_each(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        self.count += len(rows)
+        self.connection.executemany(sql, rows)
+
+    def load(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        marks = ", ".join("?" * len(columns))
+        self.change_each(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+
+    def last_number(self, table: str) -> int:
+        known = f"SELECT max(seq) FROM sqlite_sequence WHERE name = '{table}'"
+        return int(self.query(f"SELECT coalesce(({known}), (SELECT max(number) FROM {table}), 0)")[0][0])
+
+    def set_last_number(self, table: str, number: int) -> None:
+        if not self.change("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?", (number, table)):
+            counted = "SELECT 1 FROM sqlite_schema WHERE name = ? AND sql LIKE '%AUTOINCREMENT%'"
+            self.change(
+                f"INSERT INTO sqlite_sequence (name, seq) SELECT ?, ? WHERE EXISTS ({counted})", (table, number, table)
+            )
+
+    def settle(self) -> None:
+        """Plans are made without statistics here."""
 
     def damage(self, is_quick: bool) -> list[str]:
         try:
@@ -123,6 +153,7 @@ class SqliteStore:
         self._ended_statements = 0
         self._lock = threading.RLock()
         self._is_writing = False
+        self._is_open = False
         connection = self._connect(_WRITE_CACHE_KIB)
         schema.require("sqlite", connection.pragma("user_version"), str(path), f"--data {path.parent}")
         self._writer = SqliteDriver(connection)
@@ -169,6 +200,9 @@ class SqliteStore:
             self._readers[threading.current_thread()] = driver
         return driver
 
+    def replica(self) -> "SqliteStore":
+        return self
+
     @contextmanager
     def survey(self) -> Iterator[Tx]:
         driver = SqliteDriver(self._connect(_READ_CACHE_KIB))
@@ -180,18 +214,33 @@ class SqliteStore:
             driver.connection.close()
 
     def transaction(self) -> AbstractContextManager[Tx]:
-        return self.write()
+        return self._write(is_change=False)
+
+    def fill(self) -> AbstractContextManager[Tx]:
+        return self._write(is_change=False)
+
+    def write(self, owner: int | None = None, *, beside: bool = False) -> AbstractContextManager[Tx]:  # noqa: ARG002 - all take turns
+        return self._write(is_change=True)
 
     @contextmanager
-    def write(self, owner: int | None = None, *, beside: bool = False) -> Iterator[Tx]:  # noqa: ARG002 - all take turns
+    def _write(self, is_change: bool) -> Iterator[Tx]:
         with self._lock, violations():
             if self._is_writing:
                 with self._savepoint():
+                    self._require_open(is_change)
                     yield self._write_tx
             else:
                 with self._transaction():
+                    self._require_open(is_change)
                     yield self._write_tx
                 self._checkpointer.after_commit()
+
+    def _require_open(self, is_change: bool) -> None:
+        """Look whether the library takes changes, once in a transaction."""
+        if is_change and not self._is_open:
+            for row in self._writer.execute(closing.QUERY):
+                raise closing.refusal(row[0])
+            self._is_open = True
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -206,7 +255,7 @@ class SqliteStore:
                 execute("ROLLBACK")
             raise
         finally:
-            self._is_writing = False
+            self._is_writing = self._is_open = False
 
     @contextmanager
     def _savepoint(self) -> Iterator[None]:
@@ -260,6 +309,9 @@ class SqliteStore:
         with self._readers_lock:
             return self._ended_statements + self._writer.count + sum(one.count for one in self._readers.values())
 
+    def replica_reads(self) -> tuple[int, int]:
+        return 0, 0
+
     def log_bytes(self) -> int:
         return self._checkpointer.log_bytes
 
@@ -269,9 +321,9 @@ class SqliteStore:
             source = self._connect(1024)
             with target.backup("main", source, "main") as copy:
                 copy.step(-1)
-            target.pragma("journal_mode", "delete")
             target.close()
             source.close()
+        make_one_file(Path(path))
 
     def close(self) -> None:
         self._group.close()
@@ -299,6 +351,14 @@ def create_or_upgrade(path: Path) -> list[str]:
                     ran.append(name)
         connection.close()
     return ran
+
+
+def make_one_file(path: Path) -> None:
+    """Have a database that nobody uses be whole without a log beside it."""
+    with violations():
+        connection = apsw.Connection(str(path))
+        connection.pragma("journal_mode", "delete")
+        connection.close()
 
 
 def _add_functions(connection: apsw.Connection) -> None:

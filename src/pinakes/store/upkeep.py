@@ -8,7 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from pinakes.store import looks
+from pinakes.store import closing, looks
+from pinakes.store.closing import Closed
 from pinakes.store.contradictions import CONTRADICTIONS
 from pinakes.store.dialect import IDS, NUMBERS, ROWS, Driver, Row, id_list
 
@@ -84,6 +85,11 @@ class UpkeepSql:
         self._change("INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, default))
         return str(self._query("SELECT value FROM setting WHERE name = ?", (name,))[0][0])
 
+    def find_setting(self, name: str) -> str:
+        """A setting of the library itself; empty when there is none."""
+        rows = self._query("SELECT value FROM setting WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else ""
+
     def set_setting(self, name: str, value: str) -> None:
         """Change a setting of the library itself, or make it."""
         self._change(
@@ -91,9 +97,34 @@ class UpkeepSql:
             (name, value),
         )
 
+    def take_turn(self, name: str, now: str, until: str) -> bool:
+        """Whether a turn was due, which it is not again before `until`."""
+        self.setting(name, "")
+        sql = "UPDATE setting SET value = ? WHERE name = ? AND value <= ?"
+        return self._change(sql, (until, name, now)) > 0
+
+    def move_turn(self, name: str, held_until: str, until: str) -> bool:
+        """Have a turn that was taken end at another time. False when another has taken it."""
+        sql = "UPDATE setting SET value = ? WHERE name = ? AND value = ?"
+        return self._change(sql, (until, name, held_until)) > 0
+
     def ready(self) -> None:
-        """Ask the engine for a sign of life."""
-        self._query("SELECT value FROM setting LIMIT 1")
+        """Ask the engine for a sign of life. UNAVAILABLE where the library takes no changes."""
+        for row in self._query(closing.QUERY):
+            raise closing.refusal(row[0])
+
+    def closed(self) -> Closed | None:
+        """The mark of a place that takes no changes."""
+        value = self.find_setting(closing.CLOSED)
+        return closing.read(value) if value else None
+
+    def close(self, mark: Closed) -> None:
+        """Take no changes here from now on, but those of `Store.fill`."""
+        self.set_setting(closing.CLOSED, closing.text(mark))
+
+    def reopen(self) -> None:
+        """Take changes again."""
+        self._change("DELETE FROM setting WHERE name = ?", (closing.CLOSED,))
 
     def snapshot(self) -> AbstractContextManager[None]:
         """For `Store.survey`: everything read inside is of one moment."""
@@ -126,6 +157,10 @@ class UpkeepSql:
         rows = self._query("SELECT * FROM reference WHERE sha256 > ? ORDER BY sha256 LIMIT ?", (after, limit))
         return [Reference(*row) for row in rows]
 
+    def referenced_bytes(self) -> int:
+        """How many bytes `gather` noted."""
+        return int(self._query("SELECT CAST(coalesce(sum(most), 0) AS BIGINT) FROM reference")[0][0])
+
     def unreferenced(self, hashes: list[str]) -> list[str]:
         """Those of the hashes that `gather` did not note."""
         rows = self._query(
@@ -146,17 +181,17 @@ class UpkeepSql:
 
     def referenced_since(self, newest: Newest, hashes: list[str]) -> set[str]:
         """Those of the hashes that assets and models stored after `newest` refer to."""
-        sql = (
-            f"SELECT sha256 FROM asset WHERE number > ? AND sha256 IN {IDS}"
-            f" UNION SELECT sha256 FROM model WHERE number > ? AND sha256 IN {IDS}"
-        )
+        sql = " UNION ".join(
+            f"SELECT x.sha256 FROM project p CROSS JOIN {noun} x ON +x.owner = p.number AND x.number > ?"
+            f" WHERE x.sha256 IN {IDS}"
+            for noun in ("asset", "model")
+        )  # by the project, with which the key begins; the plus keeps SQLite, whose key it is not, from that
         wanted = id_list(hashes)
         return {row[0] for row in self._query(sql, (newest.asset, wanted, newest.model, wanted))}
 
-    def owners_of_expired(self, noun: TrashNoun, cutoff: str) -> list[int]:
-        """Whose trash holds something that was deleted at or before `cutoff`."""
-        rows = self._query(f"SELECT DISTINCT owner FROM {noun} WHERE deleted_at <= ?", (cutoff,))
-        return [row[0] for row in rows]
+    def is_due(self, noun: TrashNoun, owner: int, cutoff: str) -> bool:
+        """Whether a project's trash holds something that was deleted at or before `cutoff`."""
+        return bool(self._query(f"SELECT 1 FROM {noun} WHERE owner = ? AND deleted_at <= ? LIMIT 1", (owner, cutoff)))
 
     def purge(self, noun: TrashNoun, owner: int, cutoff: str, rows: int, dependents: int) -> Purge:
         """Delete for good up to `rows` rows of one owner's trash, and before them up to `dependents` of each table.

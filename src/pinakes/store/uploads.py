@@ -78,10 +78,10 @@ class UploadSql:
         """Their bytes are somewhere else now, or of no use."""
         self._change("DELETE FROM upload_part WHERE owner = ? AND upload = ?", (owner, number))
 
-    def pending(self, ids: list[str]) -> set[str]:
-        """Those of the ids that are uploads which may need their parts yet. Looks at all projects."""
-        sql = f"SELECT id FROM upload WHERE id IN {IDS} AND status IN ('pending', 'validating')"
-        return {row[0] for row in self._query(sql, (id_list(ids),))}
+    def pending(self, owner: int, ids: list[str]) -> set[str]:
+        """Those of the ids that are uploads of a project which may need their parts yet."""
+        sql = f"SELECT id FROM upload WHERE owner = ? AND id IN {IDS} AND status IN ('pending', 'validating')"
+        return {row[0] for row in self._query(sql, (owner, id_list(ids)))}
 
     def abandon(self, reason: str, now: str) -> None:
         """End all uploads whose parts are not with the database any more."""
@@ -92,26 +92,39 @@ class UploadSql:
         )
         self._change("DELETE FROM upload_part")
 
-    def all_parts(self) -> list[tuple[str, str, StoredPart]]:
-        """Every part that is waited for: its project, its upload, and itself."""
+    def all_parts(self, owner: int) -> list[tuple[str, StoredPart]]:
+        """Every part that a project waits for: its upload, and itself."""
         rows = self._query(
-            "SELECT coalesce(p.id, ''), x.id, t.number, t.size, t.sha256 FROM upload_part t"
-            " JOIN upload x ON x.owner = t.owner AND x.number = t.upload LEFT JOIN project p ON p.number = t.owner"
-            " WHERE x.status = 'pending' AND x.source = 'multipart'"
+            "SELECT x.id, t.number, t.size, t.sha256 FROM upload_part t"
+            " CROSS JOIN upload x ON x.owner = t.owner AND x.number = t.upload"
+            " WHERE t.owner = ? AND x.status = 'pending' AND x.source = 'multipart'",
+            (owner,),
         )
-        return [(row[0], row[1], StoredPart(*row[2:])) for row in rows]
+        return [(row[0], StoredPart(*row[1:])) for row in rows]
 
-    def purge(self, cutoff: str, limit: int) -> list[str]:
-        """Delete uploads that nothing has happened to since `cutoff`; their ids. Those with a job are left to it."""
-        due = self._query(
-            "SELECT owner, number, id FROM upload WHERE updated_at <= ? AND status <> 'validating'"
-            " ORDER BY updated_at LIMIT ?",
-            (cutoff, limit),
+    def kept_parts(self) -> list[tuple[str, StoredPart]]:
+        """Every part that is noted, with its upload, also while it is being joined to others."""
+        rows = self._query(
+            "SELECT x.id, t.number, t.size, t.sha256 FROM upload_part t"
+            " JOIN upload x ON x.owner = t.owner AND x.number = t.upload WHERE x.source = 'multipart'"
         )
-        for owner, number, id in due:
+        return [(row[0], StoredPart(*row[1:])) for row in rows]
+
+    def is_due(self, owner: int, cutoff: str) -> bool:
+        """Whether there is something to purge."""
+        return bool(self._query(f"SELECT 1 FROM upload x WHERE {_DUE} LIMIT 1", (owner, cutoff)))
+
+    def purge(self, owner: int, cutoff: str, limit: int) -> list[str]:
+        """Delete uploads that nothing has happened to since `cutoff`; their ids. Those with a job are left to it."""
+        sql = f"SELECT x.number, x.id FROM upload x WHERE {_DUE} ORDER BY x.updated_at LIMIT ? {LOCKED.format('x')}"
+        due = self._query(sql, (owner, cutoff, limit))
+        for number, id in due:
             self.forget_parts(owner, number)
             self._change("DELETE FROM upload WHERE owner = ? AND id = ?", (owner, id))
-        return [row[2] for row in due]
+        return [row[1] for row in due]
+
+
+_DUE = "+x.owner = ? AND x.updated_at <= ? AND x.status <> 'validating'"  # SQLite's index is not by owner
 
 
 def _row(row: Row) -> FoundUpload:

@@ -1,7 +1,8 @@
-"""A backup back into an empty data folder: all of it or nothing. The archive is taken for hostile.
+"""A backup back into an empty data folder, or an empty PostgreSQL database: all of it or nothing.
 
-Everything is unpacked into a folder within the folder where it belongs, and checked there. The database file moves
-last: until it has, there is no library.
+The archive is taken for hostile. Everything is unpacked into a folder within the folder where it belongs, or into an
+empty bucket, and checked there. The rows come last: until the database file is moved, or what was copied from it is
+committed, there is no library.
 """
 
 from __future__ import annotations
@@ -9,24 +10,30 @@ from __future__ import annotations
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import unquote, urlsplit
 
 import apsw
 import msgspec
 
 from pinakes import ids, upkeep
-from pinakes.blobs import CHUNK, Blobs, open_blobs
+from pinakes.blob_urls import folder_of, open_blobs
+from pinakes.blobs import CHUNK, Blobs, store_errors
 from pinakes.config import Config
 from pinakes.errors import PinakesError, bad_request
+from pinakes.store import Tx
+from pinakes.store.portable import copy_all
 from pinakes.store.sqlite import SqliteStore, create_or_upgrade, is_created
 from pinakes.transfer.backup import DATABASE, FORMAT, HASH_RECORD, MANIFEST, Manifest, copy_hashed, sync_folder
 from pinakes.upkeep import Finding, Progress
 
 _STAGING = ".restoring"
+_MARK = "restoring"
+"""An object beside the blobs for as long as they are unpacked: what is there with it, nobody refers to."""
+_PREFIXES = ("blobs", "thumbnails", "uploads")
 # What a new volume or a careful admin may have put there before.
 _MAY_BE_THERE = {_STAGING, "pinakes.toml", "lost+found"}
 # All that reading a broken or hostile tar has been seen to raise, beside running out of memory for a size it claims.
@@ -42,36 +49,93 @@ class RestoreReport(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def restore(file: Path, config: Config, progress: Progress | None = None) -> RestoreReport:
-    """Make the library of a backup in the data folder; `progress` gets the bytes of the file that were read, and all.
+    """Make the library of a backup; `progress` gets the bytes of the file that were read, and all.
 
-    BAD_REQUEST, with nothing left behind, for a folder that is not empty and for a file that is no whole backup.
+    BAD_REQUEST, with nothing left behind, for a folder, bucket or database that is not empty and for a file that is no
+    whole backup.
     """
-    data, blobs = Path(config.data), _blob_folder(config)
-    _require_empty(config, data, blobs)
+    data = Path(config.data)
     try:
-        with _staging(data) as rows, _staging(blobs) as files:
-            report = _unpack(file, rows / DATABASE, open_blobs(files.absolute().as_uri()), progress or _show_nothing)
-            _move(files, blobs)
-            _move(rows, data)
+        with _unpacking(config, data) as (rows, blobs, settle):
+            report = _unpack(file, rows / DATABASE, blobs, progress or _show_nothing)
+            if config.is_postgres:
+                with _copied(rows / DATABASE, config):
+                    settle()
+                (rows / DATABASE).unlink()
+            else:
+                settle()
+                _move(rows, data)
     except OSError as error:
         raise PinakesError("UNAVAILABLE", f"The backup cannot be restored: {error}") from error
     return report
 
 
-def _blob_folder(config: Config) -> Path:
-    if not config.blob_url:
-        return Path(config.data, "blobs")
-    parts = urlsplit(config.blob_url)
-    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
-        raise bad_request("blob_url", "a backup is restored into a folder: use file:///absolute/folder or nothing")
-    return Path(unquote(parts.path))
+@contextmanager
+def _unpacking(config: Config, data: Path) -> Iterator[tuple[Path, Blobs, Callable[[], None]]]:
+    """A folder for the database, where the bytes go, and what makes these bytes those of the library."""
+    if config.is_postgres:
+        with _empty_database(config):
+            pass
+    elif config.database_url:
+        raise bad_request("database_url", "a backup is restored into a data folder or a PostgreSQL database")
+    folder = folder_of(config.blob_url) if config.blob_url else Path(data, "blobs")
+    if folder is not None:
+        _require_empty_folder("blob_url" if config.blob_url else "data", folder, set())
+    _require_empty_folder("data", data, set() if config.blob_url or folder is None else {folder.name})
+    if folder is not None:
+        with _staging(data) as rows, _staging(folder) as files:
+            yield rows, open_blobs(files.absolute().as_uri()), partial(_move, files, folder)
+    elif config.blob_url.startswith("memory:"):
+        raise bad_request("blob_url", "a backup is restored to where it stays: a folder or an object store")
+    else:
+        blobs = open_blobs(config.blob_url)
+        with _staging(data) as rows, _filling(blobs):
+            yield rows, blobs, partial(blobs.remove, _MARK)
 
 
-def _require_empty(config: Config, data: Path, blobs: Path) -> None:
-    if config.database_url:
-        raise bad_request("database_url", "a backup is restored into a data folder; leave this setting empty")
-    _require_empty_folder("blob_url" if config.blob_url else "data", blobs, set())
-    _require_empty_folder("data", data, set() if config.blob_url else {blobs.name})
+@contextmanager
+def _filling(blobs: Blobs) -> Iterator[None]:
+    """A bucket with nothing of ours in it yet. An error leaves nothing there either."""
+    is_marked = _MARK in [meta["path"] for meta in blobs.store.list_with_delimiter()["objects"]]
+    if is_marked:
+        _empty(blobs)  # of a restore that was killed
+    if there := next((path for prefix in _PREFIXES for path, _, _ in blobs.paths(prefix)), None):
+        raise bad_request("blob_url", f"it is not empty: it holds {there!r}; name another prefix")
+    with store_errors():
+        blobs.store.put(_MARK, b"", use_multipart=False)
+    try:
+        yield
+    except BaseException:
+        _empty(blobs)
+        raise
+
+
+def _empty(blobs: Blobs) -> None:
+    for prefix in _PREFIXES:
+        for path, _, _ in blobs.paths(prefix):
+            blobs.remove(path)
+    blobs.remove(_MARK)
+
+
+@contextmanager
+def _empty_database(config: Config) -> Iterator[Tx]:
+    """A transaction on a database that holds no library."""
+    from pinakes.store import postgres
+
+    postgres.create_or_upgrade(config.database_url)
+    with closing(postgres.open_store(config)) as store, store.fill() as tx:
+        if tx.upkeep.closed() or not tx.rows.is_empty():
+            raise bad_request("database_url", "this database holds a library; name an empty one")
+        yield tx
+
+
+@contextmanager
+def _copied(file: Path, config: Config) -> Iterator[None]:
+    """All rows of a database file are in a database when this ends without an error."""
+    with closing(SqliteStore(file)) as store, store.read() as found, _empty_database(config) as tx:
+        copy_all(found, tx)
+        tx.rows.settle()
+        yield
 
 
 def _require_empty_folder(field: str, folder: Path, known: set[str]) -> None:
@@ -167,7 +231,7 @@ def _unpack_bytes(info: tarfile.TarInfo, content: BinaryIO, blobs: Blobs) -> str
     kind, _, rest = info.name.partition("/")
     expected = rest.rpartition("/")[2] if kind == "blobs" else info.pax_headers.get(HASH_RECORD)
     try:
-        sha256 = blobs.write_stream(info.name, iter(lambda: content.read(CHUNK), b""))
+        sha256 = blobs.write_stream(info.name, iter(lambda: content.read(CHUNK), b""), info.size)
     except PinakesError as error:
         if error.code == "BAD_REQUEST":
             raise _damaged(f"{info.name!r} is no name that a backup holds") from error

@@ -255,7 +255,7 @@ CREATE TABLE upload (
 );
 
 CREATE UNIQUE INDEX upload_key ON upload (owner, id);
-CREATE INDEX upload_age ON upload (updated_at, number);
+CREATE INDEX upload_age ON upload (owner, updated_at);
 
 -- Parts that are stored. `sha256` is of the part.
 CREATE TABLE upload_part (
@@ -276,7 +276,7 @@ CREATE TABLE download (
     PRIMARY KEY (owner, id)
 );
 
-CREATE INDEX download_age ON download (created_at);
+CREATE INDEX download_age ON download (owner, created_at);
 
 -- Which models an asset was made with (docs/decisions/0014-linking-models.md).
 CREATE TABLE asset_use (
@@ -332,6 +332,9 @@ CREATE TABLE asset_text (
     PRIMARY KEY (owner, rowid)
 );
 
+-- How many rows have a word decides how a search goes, and words that are not counted count as half of the rarest that is.
+ALTER TABLE asset_text ALTER COLUMN terms SET STATISTICS 1000;
+
 CREATE INDEX asset_terms ON asset_text USING gin (terms) WITH (gin_pending_list_limit = 256);
 
 CREATE TABLE model_text (
@@ -340,5 +343,7 @@ CREATE TABLE model_text (
     terms TSVECTOR NOT NULL,
     PRIMARY KEY (owner, rowid)
 );
+
+ALTER TABLE model_text ALTER COLUMN terms SET STATISTICS 1000;
 
 CREATE INDEX model_terms ON model_text USING gin (terms) WITH (gin_pending_list_limit = 256);

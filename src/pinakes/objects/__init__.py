@@ -1,0 +1,1 @@
+"""Bytes in an object store: S3 and what speaks it, GCS, Azure, or memory."""

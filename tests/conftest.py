@@ -98,6 +98,8 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def open_database(engine: str, request: pytest.FixtureRequest) -> OpenDatabase:
     """The `database_url` of a new library for a server, for as long as it is needed."""
+    if engine != "sqlite":
+        request.getfixturevalue("pooler" if engine == "pgbouncer" else "postgres")  # ends after what uses it
     return partial(new_database, engine, request)
 
 

@@ -20,7 +20,6 @@ from pinakes.errors import PinakesError
 if TYPE_CHECKING:
     from pinakes.blobs import BlobInfo, Blobs, Unfinished
     from pinakes.library import Library
-    from pinakes.parts import Parts
     from pinakes.store import Store, Tx
     from pinakes.store.upkeep import Newest, Reference, TrashNoun, Use
     from pinakes.upload_types import StoredPart
@@ -118,10 +117,8 @@ def _check_uploads(library: Library) -> list[Finding]:
         for project_id, id, part in lost
     ]
     ages = library.parts.uploads()
-    stray = [id for id in _stray_uploads(library.store, library.parts) if ages.get(id, 0) < ids.now_ms() - DAY_MS]
-    return findings + [
-        Finding("upload-orphan", "", id, "no upload waits for these parts") for id in stray if id in ages
-    ]
+    stray = [id for id in _stray_uploads(library.store, ages) if ages[id] < ids.now_ms() - DAY_MS]
+    return findings + [Finding("upload-orphan", "", id, "no upload waits for these parts") for id in stray]
 
 
 def _upload_of(found: tuple[str, str, StoredPart]) -> tuple[str, str]:
@@ -274,7 +271,7 @@ def _sweep_uploads(library: Library, pause: Rest) -> Iterator[int]:
         for id in purged:
             library.parts.delete(id)
         is_more = bool(purged) and not _leave(pause, begun)
-    for id in _until_told(_stray_uploads(library.store, library.parts), pause):
+    for id in _until_told(_stray_uploads(library.store, library.parts.uploads()), pause):
         library.parts.delete(id)
 
 
@@ -290,11 +287,13 @@ def _sweep_downloads(library: Library, pause: Rest) -> Iterator[int]:
         is_more = forgotten > 0 and not _leave(pause, begun)
 
 
-def _stray_uploads(store: Store, parts: Parts) -> list[str]:
-    """Uploads that are over, or never were, and have something lying about. Asked in this order: parts come later."""
-    there = list(parts.uploads())
+def _stray_uploads(store: Store, there: Iterable[str]) -> list[str]:
+    """Those of the uploads that have something lying about which are over, or never were.
+
+    It is looked up after that was found: parts come later than their upload.
+    """
     with store.read() as tx:
-        waited_for = tx.uploads.pending(there)
+        waited_for = tx.uploads.pending(list(there))
     return [id for id in there if id not in waited_for]
 
 

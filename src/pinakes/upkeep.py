@@ -16,6 +16,7 @@ from pinakes import ids
 from pinakes.asset_bytes import IN_SWEEP
 from pinakes.asset_types import THUMBNAIL_SIZES
 from pinakes.errors import PinakesError
+from pinakes.listings import Listing, Looked
 
 if TYPE_CHECKING:
     from pinakes.blobs import BlobInfo, Blobs, Unfinished
@@ -127,11 +128,14 @@ def _upload_of(found: tuple[str, str, StoredPart]) -> tuple[str, str]:
 
 def _check_references(tx: Tx, blobs: Blobs, is_quick: bool, total: int, progress: Progress) -> Iterator[Finding]:
     done, after = 0, ""
+    listing = None if blobs.is_local else Listing(blobs)
     progress(0, total)
     while batch := tx.upkeep.references(after, _BATCH):
         suspects = []
+        if listing is not None:
+            listing.advance(batch[-1].sha256)
         for reference in batch:
-            if problems(blobs, reference, is_quick):
+            if problems(listing or blobs, reference, is_quick):
                 suspects.append(reference)
             done += 1
             if done % _SHOW_EVERY == 0 or done == total:
@@ -140,7 +144,7 @@ def _check_references(tx: Tx, blobs: Blobs, is_quick: bool, total: int, progress
         after = batch[-1].sha256
 
 
-def problems(blobs: Blobs, reference: Reference, is_quick: bool) -> dict[str, str]:
+def problems(blobs: Looked, reference: Reference, is_quick: bool) -> dict[str, str]:
     """What is wrong with bytes that assets refer to, by code."""
     sha256 = reference.sha256
     info = blobs.info(sha256)
@@ -159,7 +163,7 @@ def problems(blobs: Blobs, reference: Reference, is_quick: bool) -> dict[str, st
     return found
 
 
-def _has_hash(blobs: Blobs, sha256: str) -> bool:
+def _has_hash(blobs: Looked, sha256: str) -> bool:
     try:
         return blobs.verify(sha256)
     except PinakesError as error:

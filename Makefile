@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test lint fmt bench bench-peers clean
+.PHONY: help setup serve serve-large test lint fmt bench bench-peers clean
 
 BIN := .venv/bin
 # uv from the PATH when it runs, else our own copy.
@@ -22,6 +22,10 @@ setup: .venv/.stamp
 # Set everything up and serve on 127.0.0.1:8420 with ./data.
 serve: setup
 	@exec $(BIN)/pinakes serve $(ARGS)
+
+# The same on PostgreSQL, an S3 server and two workers, all on this machine, with ./data-large.
+serve-large: setup
+	@exec $(BIN)/python -m local -- $(ARGS)
 
 # Set everything up and run the whole suite: lint, then tests, then the coverage the core must have.
 test: lint

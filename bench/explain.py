@@ -1,11 +1,12 @@
 """What an engine does for each statement of a verb, as it really ran: noted on the way, statement by statement.
 
-PostgreSQL explains a statement right before it runs, in a savepoint that is rolled back, once as it plans for the values
-at hand and once as it plans for any: psycopg prepares what has run five times, and the server may choose either.
+PostgreSQL explains a statement right before it runs, in a savepoint that is rolled back, once as it plans for the
+values at hand and once as it plans for any: psycopg prepares what has run five times, and the server may choose either.
 """
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -49,31 +50,32 @@ class Explained(NamedTuple):
 
 
 @contextmanager
-def explained(library: Library, modes: Modes = BOTH) -> Iterator[list[Explained]]:
-    """Fills the list with what the verbs called meanwhile do."""
+def explained(library: Library, modes: Modes = BOTH, most: int = 1_000) -> Iterator[list[Explained]]:
+    """Fills the list with what the verbs called meanwhile do, on PostgreSQL `most` times for the same statement."""
     found: list[Explained] = []
     if isinstance(library.store, SqliteStore):
         with _in_sqlite(library.store, found):
             yield found
     else:
-        with _in_postgres(found.append, modes):
+        with _in_postgres(found.append, modes, most):
             yield found
 
 
 @contextmanager
-def _in_postgres(note: Callable[[Explained], None], modes: Modes) -> Iterator[None]:
-    run = Link._run
+def _in_postgres(note: Callable[[Explained], None], modes: Modes, most: int) -> Iterator[None]:
+    run, seen = Link._run, Counter[tuple[str, str]]()
 
     def explain_and_run(link: Link, sql: str, params: tuple[Any, ...]) -> None:
         if sql.split()[0] in _VERBS:
             text, lists, is_planned_anew = postgres_spelling(sql, link.is_writing)
             values, name = parameters(params, lists), name_of(sys._getframe(1))
-            for mode in modes[:1] if is_planned_anew else modes:
+            seen[name, text] += 1
+            for mode in (modes[:1] if is_planned_anew else modes) if seen[name, text] <= most else ():
                 if (plan := _plan(link.connection, text, values, mode)) is not None:
                     note(Explained(name, text, values, mode, list(_steps(plan))))
         run(link, sql, params)
 
-    Link._run = explain_and_run  # type: ignore[method-assign]
+    Link._run = explain_and_run  # type: ignore[method-assign,assignment]
     try:
         yield
     finally:

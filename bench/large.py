@@ -7,6 +7,7 @@ what each table and index takes on disk.
 import argparse
 import json
 import time
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.table import Table
@@ -27,7 +28,9 @@ SAY = Console(stderr=True, style="dim", highlight=False)
 PROJECTS, BLOBS = 5, 200
 
 
-def fill(config: Config, sizes: Sizes, projects_count: int = PROJECTS) -> dict[str, str]:
+def fill(
+    config: Config, sizes: Sizes, projects_count: int = PROJECTS, progress: Callable[[str], None] = lambda _: None
+) -> dict[str, str]:
     """Make the library, which must be new; an admin's key of the project that holds nearly all."""
     library = open_library(config)
     try:
@@ -38,8 +41,7 @@ def fill(config: Config, sizes: Sizes, projects_count: int = PROJECTS) -> dict[s
     finally:
         library.close()
     rows = Rows(sizes, [numbers[id] for id in ids], stored, TSVECTOR if config.is_postgres else FTS5)
-    started = time.monotonic()
-    large_store.write(config, rows.batches(), lambda what: SAY.print(f"{time.monotonic() - started:7.1f} s  {what}"))
+    large_store.write(config, rows.batches(), progress)
     return {"apiKey": key.id, "apiSecret": key.secret, "projectId": ids[0]}
 
 
@@ -61,7 +63,7 @@ def main() -> None:
     sizes = Sizes(options.assets, options.collections, options.memberships, models)
     if not options.sizes_only:
         started = time.monotonic()
-        key = fill(config, sizes)
+        key = fill(config, sizes, progress=lambda what: SAY.print(f"{time.monotonic() - started:7.1f} s  {what}"))
         SAY.print(f"made in {time.monotonic() - started:.0f} s")
         print(json.dumps(key))
     _print(large_store.parts(config))
@@ -70,9 +72,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.large", description=__doc__)
     parser.add_argument("--data", required=True, help="the folder of the library's data, which is made")
-    parser.add_argument(
-        "--database-url", default="", help="an empty PostgreSQL database; SQLite in the folder if absent"
-    )
+    parser.add_argument("--database-url", default="", help="an empty PostgreSQL database; else SQLite")
     parser.add_argument("--assets", type=int, default=1_000_000, help="1,000,000")
     parser.add_argument("--collections", type=int, default=1_000_000, help="1,000,000")
     parser.add_argument("--memberships", type=int, default=5_000_000, help="5,000,000")

@@ -1,14 +1,14 @@
 """The rows of a large library, made up batch by batch for either engine: what they say agrees, as `check` wants it.
 
-One project holds nearly all. Words, tags and models follow Zipf's law, as in prompts: the commonest word stands in most,
-half of all words in very few. A few collections hold tens of thousands of assets, most hold a handful.
+One project holds nearly all. Words, tags and models follow Zipf's law, as in prompts: the commonest word stands in
+most, half of all words in very few. A few collections hold tens of thousands of assets, most hold a handful.
 """
 
 import json
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,6 +53,11 @@ COLUMNS = {
     "download": "owner id spec created_at",
 }
 """What is written of each table; the rest has its defaults."""
+
+_INGREDIENTS: dict[str, Callable[[int], Ingredient]] = {
+    "checkpoint": lambda model: Ingredient("checkpoint", f"Model {model}"),
+    "lora": lambda model: Ingredient("lora", f"Model {model}", weight=0.8),
+}
 
 Row = tuple[Any, ...]
 Batch = dict[str, list[Row]]
@@ -125,7 +130,8 @@ class Library:
     def _zipf(self, count: int, shape: tuple[int, ...]) -> Numbers:
         """Ranks from 0, each in proportion to 1 over it."""
         weights = np.cumsum(1 / np.arange(1, count + 1))
-        return np.searchsorted(weights, self._dice.random(shape) * weights[-1]).astype(np.int64)
+        found: Numbers = np.searchsorted(weights, self._dice.random(shape) * weights[-1]).astype(np.int64)
+        return found
 
     def _some_assets(self, places: range) -> Batch:
         dice, count = self._dice, len(places)
@@ -183,13 +189,7 @@ class Library:
             links.setdefault(model, row)
         made["asset_use"] += [(owner, number, key, *row) for key, row in uses.items()]
         made["asset_ingredient"] += [(owner, model + 1, number, *row) for model, row in links.items()]
-        found = [
-            Ingredient("lora", f"Model {model}", weight=0.8)
-            if role == "lora"
-            else Ingredient("checkpoint", f"Model {model}")
-            for role, model in zip(wanted, picked, strict=False)
-        ]
-        return said, found
+        return said, [_INGREDIENTS[role](model) for role, model in zip(wanted, picked, strict=False)]
 
     def _model(self, owner: int, chance: float) -> int:
         """The place of one of the project's models; the first is in most."""

@@ -48,17 +48,17 @@ def _copy(config: Config, batches: Iterable[Batch], progress: Callable[[str], No
         for table in NUMBERED:
             last = SQL("SELECT setval(pg_get_serial_sequence({}, 'number'), max(number)) FROM {}")
             connection.execute(last.format(Literal(table), Identifier(table)))
-        for command in again:
-            connection.execute(command)
-            progress(command[:60])
+        for definition in again:
+            connection.execute(definition.encode())
+            progress(definition[:60])
     with psycopg.connect(config.database_url, autocommit=True) as connection:
         connection.execute("SET statement_timeout = 0")
         connection.execute("VACUUM (ANALYZE)")
 
 
-def _drop_indexes(connection: psycopg.Connection) -> list[bytes]:
+def _drop_indexes(connection: psycopg.Connection) -> list[str]:
     """The commands that make them again."""
-    again: list[bytes] = []
+    again: list[str] = []
     keys = connection.execute(
         "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
         " WHERE contype IN ('p', 'u') AND conrelid::regclass::text = ANY(%s)",
@@ -71,10 +71,10 @@ def _drop_indexes(connection: psycopg.Connection) -> list[bytes]:
     ).fetchall()
     for table, name, definition in keys:
         connection.execute(SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(Identifier(table), Identifier(name)))
-        again.append(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}".encode())
+        again.append(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
     for name, definition in indexes:
         connection.execute(SQL("DROP INDEX {}").format(Identifier(name)))
-        again.append(definition.encode())
+        again.append(definition)
     return again
 
 
@@ -83,11 +83,10 @@ def _insert(config: Config, batches: Iterable[Batch], progress: Callable[[str], 
         for name, value in (("journal_mode", "off"), ("synchronous", "off"), ("cache_size", -1_000_000)):
             connection.pragma(name, value)
         with connection:
-            indexes = connection.execute(
-                "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql <> ''"
-            ).fetchall()
-            for name, _ in indexes:
-                connection.execute(f"DROP INDEX {name}")
+            found = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql <> ''")
+            indexes = [(str(row[0]), str(row[1])) for row in found]
+            for index, _ in indexes:
+                connection.execute(f"DROP INDEX {index}")
             for batch in batches:
                 for table, rows in batch.items():
                     names, values = COLUMNS[table].split(), rows
@@ -96,9 +95,9 @@ def _insert(config: Config, batches: Iterable[Batch], progress: Callable[[str], 
                     marks = ", ".join("?" * len(names))
                     connection.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", values)
                 progress(", ".join(batch))
-            for name, command in indexes:
+            for index, command in indexes:
                 connection.execute(command)
-                progress(name)
+                progress(index)
         connection.pragma("journal_mode", "wal")
 
 
@@ -117,10 +116,11 @@ def _sqlite_parts(config: Config) -> list[Part]:
     with closing(apsw.Connection(str(config.database_path))) as connection:
         sizes = dict(connection.execute("SELECT name, pgsize FROM dbstat WHERE aggregate = true"))
         tables = dict(connection.execute("SELECT name, tbl_name FROM sqlite_schema"))
-        rows = {table: connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] for table in COLUMNS}
+        counts = {table: connection.execute(f"SELECT count(*) FROM {table}").fetchall() for table in COLUMNS}
+    rows = {table: int(str(found[0][0])) for table, found in counts.items()}
     found = []
-    for name, size in sizes.items():
-        table = tables.get(name, name)
+    for name, size in ((str(name), int(str(size))) for name, size in sizes.items()):
+        table = str(tables.get(name, name))
         table = next((of for of in ("asset_text", "model_text") if table.startswith(of)), table)
         if table in rows:
             found.append(Part(name, table, size, rows[table]))

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any, NamedTuple
 
+import msgspec
+
 from bench.large_rows import START_MS, YEAR_MS
 from bench.search_library import word
 from pinakes import access, assets, collections, downloads, ids, mlmodels, projects, search, tags, uploads
@@ -250,9 +252,7 @@ def _asset_writes(world: World) -> dict[str, Verb]:
     def made_with() -> object:
         said = [Ingredient("checkpoint", "Model 0"), Ingredient("lora", f"Model {world.dice.randrange(900)}")]
         generation = Generation(generator="ComfyUI", prompt=world.word(COMMON), ingredients=said)
-        stored = Bytes(
-            **{name: getattr(world.stored, name) for name in Bytes.__struct_fields__} | {"generation": generation}
-        )
+        stored = msgspec.structs.replace(world.stored, generation=generation)
         return assets.create(library, actor, NewAsset("new.png", "", model_id=world.model), stored)
 
     return {

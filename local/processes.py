@@ -118,8 +118,8 @@ def _lets_in(folder: Path, owner: Owner) -> bool:
     return stat.st_uid == owner.user or bool(stat.st_mode & 0o001)
 
 
-def spawn(command: list[str | Path], log: Path) -> "subprocess.Popen[bytes]":
-    """Start a server in the background, out of reach of Ctrl-C."""
+def spawn(command: list[str | Path], log: Path, *, is_ours: bool = False) -> "subprocess.Popen[bytes]":
+    """Start a server in the background, out of reach of Ctrl-C. `is_ours`: it minds not to run as root."""
     with log.open("ab") as output:
         return subprocess.Popen(
             command,
@@ -128,7 +128,7 @@ def spawn(command: list[str | Path], log: Path) -> "subprocess.Popen[bytes]":
             stderr=output,
             env=_ENVIRONMENT,
             start_new_session=True,
-            **_as_owner(),
+            **({} if is_ours else _as_owner()),
         )
 
 

@@ -3,7 +3,7 @@
 import base64
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -72,9 +72,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each test of a library runs on each engine, unless it is about one; some through a pooler too."""
     mark = metafunc.definition.get_closest_marker("engine")
     pooled = ["pgbouncer"] if metafunc.module.__name__.rpartition(".")[2] in POOLED else []
-    for name in {"config", "engine"} & {*metafunc.fixturenames}:
+    named = {name for found in metafunc.definition.iter_markers("parametrize") for name in _names(found.args[0])}
+    for name in {"config", "engine"} & {*metafunc.fixturenames} - named:
         engines = [*ENGINES, *pooled] if mark is None else mark.args
         metafunc.parametrize(name, engines, indirect=True, scope=None)
+
+
+def _names(given: str | Sequence[str]) -> list[str]:
+    return [name.strip() for name in given.split(",")] if isinstance(given, str) else [*given]
 
 
 @pytest.fixture
@@ -93,6 +98,8 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def open_database(engine: str, request: pytest.FixtureRequest) -> OpenDatabase:
     """The `database_url` of a new library for a server, for as long as it is needed."""
+    if engine != "sqlite":
+        request.getfixturevalue("pooler" if engine == "pgbouncer" else "postgres")  # ends after what uses it
     return partial(new_database, engine, request)
 
 

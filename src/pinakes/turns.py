@@ -28,7 +28,7 @@ class Turn:
 
     def take(self) -> bool:
         """Whether it is ours now. Not when it is another's, or not due."""
-        with self._door, self._library.store.transaction() as tx:
+        with self._door, self._library.store.write(beside=True) as tx:
             until = _lease_end()
             self._until = until if tx.upkeep.take_turn(self._name, ids.now(), until) else ""
             return bool(self._until)
@@ -50,7 +50,7 @@ class Turn:
             self._until = ""
 
     def _hold_until(self, until: str) -> None:
-        with self._library.store.transaction() as tx:
+        with self._library.store.write(beside=True) as tx:
             is_ours = tx.upkeep.move_turn(self._name, self._until, until)
         self._until = until if is_ours else ""
 

@@ -16,11 +16,11 @@ from pinakes import ids
 from pinakes.asset_bytes import IN_SWEEP
 from pinakes.asset_types import THUMBNAIL_SIZES
 from pinakes.errors import PinakesError
+from pinakes.listings import Listing, Looked
 
 if TYPE_CHECKING:
     from pinakes.blobs import BlobInfo, Blobs, Unfinished
     from pinakes.library import Library
-    from pinakes.parts import Parts
     from pinakes.store import Store, Tx
     from pinakes.store.upkeep import Newest, Reference, TrashNoun, Use
     from pinakes.upload_types import StoredPart
@@ -121,10 +121,8 @@ def _check_uploads(library: Library) -> list[Finding]:
         for project_id, id, part in lost
     ]
     ages = library.parts.uploads()
-    stray = [id for id in _stray_uploads(library.store, library.parts) if ages.get(id, 0) < ids.now_ms() - DAY_MS]
-    return findings + [
-        Finding("upload-orphan", "", id, "no upload waits for these parts") for id in stray if id in ages
-    ]
+    stray = [id for id in _stray_uploads(library.store, ages) if ages[id] < ids.now_ms() - DAY_MS]
+    return findings + [Finding("upload-orphan", "", id, "no upload waits for these parts") for id in stray]
 
 
 def _parts_waited_for(tx: Tx) -> list[tuple[str, str, StoredPart]]:
@@ -139,11 +137,14 @@ def _upload_of(found: tuple[str, str, StoredPart]) -> tuple[str, str]:
 
 def _check_references(tx: Tx, blobs: Blobs, is_quick: bool, total: int, progress: Progress) -> Iterator[Finding]:
     done, after = 0, ""
+    listing = None if blobs.is_local else Listing(blobs)
     progress(0, total)
     while batch := tx.upkeep.references(after, _BATCH):
         suspects = []
+        if listing is not None:
+            listing.advance(batch[-1].sha256)
         for reference in batch:
-            if problems(blobs, reference, is_quick):
+            if problems(listing or blobs, reference, is_quick):
                 suspects.append(reference)
             done += 1
             if done % _SHOW_EVERY == 0 or done == total:
@@ -152,7 +153,7 @@ def _check_references(tx: Tx, blobs: Blobs, is_quick: bool, total: int, progress
         after = batch[-1].sha256
 
 
-def problems(blobs: Blobs, reference: Reference, is_quick: bool) -> dict[str, str]:
+def problems(blobs: Looked, reference: Reference, is_quick: bool) -> dict[str, str]:
     """What is wrong with bytes that assets refer to, by code."""
     sha256 = reference.sha256
     info = blobs.info(sha256)
@@ -171,7 +172,7 @@ def problems(blobs: Blobs, reference: Reference, is_quick: bool) -> dict[str, st
     return found
 
 
-def _has_hash(blobs: Blobs, sha256: str) -> bool:
+def _has_hash(blobs: Looked, sha256: str) -> bool:
     try:
         return blobs.verify(sha256)
     except PinakesError as error:
@@ -295,7 +296,7 @@ def _sweep_uploads(library: Library, pause: Rest) -> Iterator[int]:
             for id in purged:
                 library.parts.delete(id)
             is_more = bool(purged) and not _leave(pause, begun)
-    for id in _until_told(_stray_uploads(library.store, library.parts), pause):
+    for id in _until_told(_stray_uploads(library.store, library.parts.uploads()), pause):
         library.parts.delete(id)
 
 
@@ -312,12 +313,14 @@ def _sweep_downloads(library: Library, pause: Rest) -> Iterator[int]:
             is_more = forgotten > 0 and not _leave(pause, begun)
 
 
-def _stray_uploads(store: Store, parts: Parts) -> list[str]:
-    """Uploads that are over, or never were, and have something lying about. Asked in this order: parts come later."""
-    there = list(parts.uploads())
+def _stray_uploads(store: Store, there: Iterable[str]) -> list[str]:
+    """Those of the uploads that have something lying about which are over, or never were.
+
+    It is looked up after that was found: parts come later than their upload.
+    """
     with store.read() as tx:
         owners = tx.projects.owners() if there else ()
-        waited_for = {id for owner in owners for id in tx.uploads.pending(owner, there)}
+        waited_for = {id for owner in owners for id in tx.uploads.pending(owner, list(there))}
     return [id for id in there if id not in waited_for]
 
 

@@ -88,7 +88,8 @@ def start_server(tmp_path_factory: pytest.TempPathFactory, open_database: OpenDa
         processes.append((process, log))
         first: dict[str, str] = json.loads(said)
         key = Key(first["apiKey"], first["apiSecret"], first["projectId"])
-        return Server(first["url"], process.pid, Config(data=str(data), blob_url=str(given.get("blob_url", ""))), key)
+        config = Config(data=str(data), database_url=url, blob_url=str(given.get("blob_url", "")))
+        return Server(first["url"], process.pid, config, key)
 
     yield start
     for process, _ in processes:

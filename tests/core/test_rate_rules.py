@@ -53,7 +53,7 @@ def test_a_sweep_forgets_keys_that_rest(library: Library) -> None:
     with library.store.write() as tx:
         assert tx.rates.forget(60_000) == 0
         assert tx.rates.forget(-60_000) == 2
-    rates.exchange(library, RATE, {"new": 1})
+    rates.exchange(library, RATE, {"new": 10_000})
     upkeep.sweep(library)
     assert rates.exchange(library, RATE, {"new": 0})["new"] > 0
 

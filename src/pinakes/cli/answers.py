@@ -1,5 +1,6 @@
 """What a server answers, by way of the official SDK, with its errors as ours."""
 
+import re
 from collections.abc import Awaitable, Iterable
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from scenario_sdk import AsyncScenario
 from pinakes.errors import PinakesError
 
 T = TypeVar("T")
+_CODE = re.compile(rb"<Code>(\w{1,60})</Code>")
 
 
 async def require_answers(client: AsyncScenario, url: str, collection_ids: Iterable[str]) -> None:
@@ -49,6 +51,8 @@ def reason_of(answer: httpx.Response) -> str:
     except ValueError:
         body = None
     reason = body.get("reason") if isinstance(body, dict) else None
+    if code := _CODE.search(answer.content[:4096]):
+        return f"the store answers with {answer.status_code} {code[1].decode()}."
     return str(reason or f"the server answers with {answer.status_code}.")
 
 

@@ -23,6 +23,9 @@ _MODELS = (".safetensors", ".gguf", ".ckpt", ".pt")
 _WAITS_S = (0.5, 1, 2, 4, 8, 8, 8, 8, 8)
 """Between tries of what may work another time; the SDK waits as long for as many tries."""
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_TOO_SLOW = b"<Code>RequestTimeout</Code>"
+"""An S3 store says so with a 400."""
+
 _POLLS_S = (0.1, 5.0)
 _AHEAD = 4
 """Files that may wait to be imported, for each that may be sent: looking into files takes longer than sending."""
@@ -72,6 +75,7 @@ class _Part(NamedTuple):
     size: int
     url: str
     sha256: str | None
+    etag: str | None
 
 
 async def send_all(
@@ -118,7 +122,7 @@ class _Sender:
         self._plan = plan
         self._notes = notes
         self._moved = moved
-        self._host = httpx.URL(plan.url).host
+        self._host = httpx.URL(plan.url).netloc
         self._files = asyncio.Semaphore(plan.jobs)
         self._parts = asyncio.Semaphore(plan.jobs)
         self._watched = asyncio.Semaphore(plan.jobs)
@@ -189,11 +193,11 @@ class _Sender:
 
     async def _send_part(self, file: File, upload_id: str, part: _Part) -> None:
         """A store that is not the server itself need not know SHA-256 in this form; it compares MD5."""
-        if part.sha256 and part.sha256 == (await _digest(file, "sha256", part)).hex():
+        name = "sha256" if httpx.URL(part.url).netloc == self._host else "md5"
+        digest = await _digest(file, name, part)
+        if digest.hex() in (part.sha256, part.etag):
             self._moved(part.size)
             return
-        name = "sha256" if httpx.URL(part.url).host == self._host else "md5"
-        digest = await _digest(file, name, part)
         header = {"sha256": "x-amz-checksum-sha256", "md5": "Content-MD5"}[name]
         headers = {header: base64.b64encode(digest).decode(), "Content-Length": str(part.size)}
         for wait_s in (*_WAITS_S, None):
@@ -223,14 +227,16 @@ class _Sender:
             answer = await self._http.put(part.url, content=body(), headers=headers)
         except httpx.TransportError as error:
             self._moved(-sent)
-            return PinakesError("UNAVAILABLE", f"{self._plan.url} does not answer any more: {words(error)}")
+            url = httpx.URL(part.url)
+            where = self._plan.url if url.netloc == self._host else f"{url.scheme}://{url.netloc.decode()}"
+            return PinakesError("UNAVAILABLE", f"{where} does not answer any more: {words(error)}")
         if answer.is_success:
             return None
         self._moved(-sent)
         problem = f"part {part.number}: {reason_of(answer)}"
         if answer.status_code == 403:
             return PinakesError("FORBIDDEN", problem)
-        if answer.status_code in _PASSING:
+        if answer.status_code in _PASSING or _TOO_SLOW in answer.content:
             return PinakesError("BAD_REQUEST", problem)
         raise PinakesError("BAD_REQUEST", problem)
 
@@ -259,7 +265,9 @@ def _parts_of(file: File, upload: Any, part_size: int) -> Iterator[_Part]:
     for part in upload.parts or []:
         at = (int(part.number) - 1) * part_size
         more = part.model_extra or {}  # our server says what it has, the SDK's types do not
-        yield _Part(int(part.number), at, min(part_size, file.size - at), part.url, more.get("sha256"))
+        yield _Part(
+            int(part.number), at, min(part_size, file.size - at), part.url, more.get("sha256"), more.get("etag")
+        )
 
 
 async def _digest(file: File, name: str, part: _Part) -> bytes:

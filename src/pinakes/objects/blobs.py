@@ -62,6 +62,9 @@ class ObjectBlobs(Blobs):
 
     def write_stream(self, key: str, chunks: Iterator[bytes], size: int) -> str:
         check_key(key)
+        if size <= PIECE:
+            self.write(key, data := b"".join(chunks))
+            return hashlib.sha256(data).hexdigest()
         digest = hashlib.sha256()
 
         def hashed() -> Iterator[bytes]:
@@ -73,8 +76,14 @@ class ObjectBlobs(Blobs):
         return digest.hexdigest()
 
     def write_blob(self, sha256: str, chunks: Iterator[bytes], size: int) -> None:
-        """Store a blob that is too large for memory. OtherBytes, and nothing is stored, when it has another hash."""
+        """Store a blob of any size. OtherBytes, and nothing is stored, when it has another hash."""
         key, digest = blob_key(sha256), hashlib.sha256()
+        if size <= PIECE:
+            data = b"".join(chunks)
+            if hashlib.sha256(data).hexdigest() != sha256:
+                raise OtherBytes
+            self.write(key, data)
+            return
         ahead, is_other = read_ahead(chunks), False
 
         def hashed() -> Iterator[bytes]:

@@ -31,7 +31,7 @@ class ObjectPartWriter:
         self._number = number
         self._digest = hashlib.sha256()
         self._size = 0
-        piece = max(most_bytes, 1) if most_bytes <= _WHOLE else piece_for(most_bytes)
+        piece = most_bytes + 1 if most_bytes <= _WHOLE else piece_for(most_bytes)  # what fills it is sent in pieces
         with store_errors():
             self._file = obstore.open_writer(
                 blobs.store, _path(upload_id, number), buffer_size=piece, max_concurrency=1

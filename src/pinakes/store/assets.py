@@ -48,8 +48,9 @@ class AssetSql:
     def locate(self, project_id: str, id: str) -> Located | None:
         """The bytes of a live asset in a live project."""
         rows = self._query(
-            "SELECT x.sha256, x.size, x.mime_type, x.name FROM project p JOIN asset x ON x.owner = p.number"
-            " WHERE p.id = ? AND p.deleted_at IS NULL AND x.id = ? AND x.deleted_at IS NULL",
+            "SELECT sha256, size, mime_type, name FROM asset"
+            " WHERE owner = (SELECT number FROM project WHERE id = ? AND deleted_at IS NULL)"
+            " AND id = ? AND deleted_at IS NULL",
             (project_id, id),
         )
         return Located(*rows[0]) if rows else None
@@ -66,7 +67,9 @@ class AssetSql:
 
         `collection` is the number of the one that the filter names.
         """
-        sql, params = pages.statement("asset", _COLUMNS, owner, filter, cutoff, after, _conditions(filter), collection)
+        index = "asset_parent" if filter.parent_id else "asset_root" if filter.root_id else ""
+        conditions = _conditions(filter)
+        sql, params = pages.statement("asset", _COLUMNS, owner, filter, cutoff, after, conditions, collection, index)
         return [_row(row) for row in self._query(sql, (*params, limit))]
 
     def insert(self, owner: int, row: FoundAsset) -> int:

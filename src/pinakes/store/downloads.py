@@ -12,13 +12,14 @@ _DESCRIBED = f"""
     coalesce(x.generation ->> 'prompt', ''), coalesce(x.generation ->> 'generator', '')
 """
 _MODEL_FILE = "x.id, coalesce(x.file_name, x.name, x.id), x.sha256, x.size, ?, x.format, x.created_at"
-_LIVE_PROJECT = "p.id = ? AND p.deleted_at IS NULL"
+_OF_PROJECT = "x.owner = (SELECT number FROM project WHERE id = ? AND deleted_at IS NULL)"
 _MADE_WITH = f"""
 SELECT x.id FROM (
     SELECT DISTINCT u.owner, u.asset AS number FROM model k CROSS JOIN asset_ingredient u
     ON u.owner = k.owner AND u.model = k.number
     WHERE k.owner = ? AND k.id IN {IDS} AND {SHOWN}
 ) made JOIN asset x ON x.owner = made.owner AND x.number = made.number AND x.deleted_at IS NULL
+WHERE x.owner = ?
 ORDER BY x.id LIMIT ?
 """
 _FILE_TYPE = "application/octet-stream"
@@ -48,8 +49,7 @@ class DownloadSql:
     def locate(self, project_id: str, id: str) -> tuple[int, Wanted] | None:
         """What was asked for in a live project, and the owner's number."""
         rows = self._query(
-            "SELECT d.owner, d.spec FROM project p JOIN download d ON d.owner = p.number"
-            f" WHERE {_LIVE_PROJECT} AND d.id = ?",
+            f"SELECT x.owner, x.spec FROM download x WHERE {_OF_PROJECT} AND x.id = ?",
             (project_id, id),
         )
         return (rows[0][0], _decode.decode(rows[0][1])) if rows else None
@@ -57,8 +57,7 @@ class DownloadSql:
     def asset(self, project_id: str, id: str) -> Stored | None:
         """The bytes of a live asset in a live project."""
         rows = self._query(
-            f"SELECT {_STORED} FROM project p JOIN asset x ON x.owner = p.number"
-            f" WHERE {_LIVE_PROJECT} AND x.id = ? AND x.deleted_at IS NULL",
+            f"SELECT {_STORED} FROM asset x WHERE {_OF_PROJECT} AND x.id = ? AND x.deleted_at IS NULL",
             (project_id, id),
         )
         return Stored(*rows[0]) if rows else None
@@ -75,14 +74,14 @@ class DownloadSql:
 
     def made_with(self, owner: int, model_ids: list[str], limit: int) -> list[str]:
         """The ids of live assets that any of these models was used for, oldest first."""
-        rows = self._query(_MADE_WITH, (owner, id_list(model_ids), limit))
+        rows = self._query(_MADE_WITH, (owner, id_list(model_ids), owner, limit))
         return [row[0] for row in rows]
 
     def model_file(self, project_id: str, id: str) -> Stored | None:
         """The file of a live model in a live project, if it has one."""
         rows = self._query(
-            f"SELECT {_MODEL_FILE} FROM project p JOIN model x ON x.owner = p.number"
-            f" WHERE {_LIVE_PROJECT} AND x.id = ? AND x.deleted_at IS NULL AND x.sha256 IS NOT NULL",
+            f"SELECT {_MODEL_FILE} FROM model x"
+            f" WHERE {_OF_PROJECT} AND x.id = ? AND x.deleted_at IS NULL AND x.sha256 IS NOT NULL",
             (_FILE_TYPE, project_id, id),
         )
         return Stored(*rows[0]) if rows else None

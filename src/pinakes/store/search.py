@@ -102,11 +102,14 @@ class SearchSql:
         """How many pass. When there are many candidates, as many as the newest of them let expect."""
         noun, few = plan.noun, plan.few
         if plan.is_all_words:
-            return self._estimate(plan, f"SELECT number, 1 AS passes FROM ({_newest(plan)}) s", MOST_COUNTED)
+            if plan.least is not None:
+                return plan.rows
+            most = _SAMPLE if plan.is_ranked else MOST_COUNTED  # of more than `MANY` no count would be exact
+            return self._estimate(plan, f"SELECT number, 1 AS passes FROM ({_newest(plan)}) s", most)
         passing, params = _all(plan.everything)
         if few is None:
             passing, params = _all(plan.where)
-            sample = f"({_newest(plan)}) s CROSS JOIN {noun} x ON x.number = s.number"
+            sample = f"({_newest(plan)}) s CROSS JOIN {noun} x ON x.number = s.number WHERE +x.owner = {plan.owner:d}"
             sample = f"SELECT s.number, CASE WHEN {passing} THEN 1 ELSE 0 END AS passes FROM {sample}"
             return self._estimate(plan, sample, _SAMPLE, params)
         sql = f"SELECT count(*) FROM {_OF_LIST.format(list=few[0], noun=noun)} WHERE {passing}"
@@ -176,7 +179,8 @@ SELECT number, min(bits) FROM (
 def _newest(plan: _Plan) -> str:
     """What a sample is taken of; takes the words or the owner, and how many."""
     created = _CREATED.format(noun=plan.noun, direction="DESC")
-    return f"{plan.match[0]} ORDER BY rowid DESC LIMIT ?" if plan.match else f"{created} LIMIT ?"
+    few = OF_FEW if plan.least is plan.match else ""
+    return f"{plan.match[0]} ORDER BY rowid{few} DESC LIMIT ?" if plan.match else f"{created} LIMIT ?"
 
 
 def _matched(noun: Noun, owner: int) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pinakes.store.schema import ENGINES, migrations
 
-OF_THE_PLACE = frozenset({"process", "rate_use"})
+OF_THE_PLACE = frozenset({"pinakes_migration", "process", "rate_use"})
 """Tables about a database or the processes at it; a copy of the library has its own."""
 
 DERIVED = frozenset({"asset_look", "asset_text", "model_text"})

@@ -70,11 +70,11 @@ def test_only_an_empty_data_folder_is_restored_into(library: Library, file: Path
     assert "database_url" in refusal(lambda: restore(file, Config(database_url="sqlite:///x.db")))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("into", ENGINES)
 def test_a_backup_is_restored_into_either_engine(
-    library: Library, admin: Actor, file: Path, engine: str, request: pytest.FixtureRequest, tmp_path: Path
+    library: Library, admin: Actor, file: Path, into: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    with new_database(engine, request) as url:
+    with new_database(into, request) as url:
         config = Config(data=str(tmp_path / "other"), database_url=url)
         assert restore(file, config).findings == []
         with closing(open_library(config, create=False)) as restored:
@@ -82,7 +82,7 @@ def test_a_backup_is_restored_into_either_engine(
             assert everything(restored) == everything(library)
             assert new_actor(restored).owner > admin.owner
         Path(config.data, "pinakes.db").unlink(missing_ok=True)
-        if engine == "postgres":
+        if into == "postgres":
             assert "holds a library" in refusal(
                 lambda: restore(file, msgspec.structs.replace(config, data="elsewhere"))
             )

@@ -108,7 +108,8 @@ def _naming(option: str) -> Iterator[None]:
     try:
         yield
     except PinakesError as error:
-        raise PinakesError(error.code, f"{option}: {error.message}") from error
+        said = error.message.replace("of database_url ", "").removeprefix("blob_url: ")
+        raise PinakesError(error.code, f"{option}: {said}") from error
 
 
 def _said(report: "MoveReport", there: Config, to_database: str | None, to_blobs: str | None) -> str:

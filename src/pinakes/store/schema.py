@@ -1,11 +1,12 @@
 """The numbered migrations of each engine, and what is said when a database has another schema than this version."""
 
 from importlib import resources
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from pinakes.errors import PinakesError
 
 Engine = Literal["sqlite", "postgres"]
+ENGINES: tuple[Engine, ...] = get_args(Engine)
 
 
 class Migration(NamedTuple):

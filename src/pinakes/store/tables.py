@@ -1,7 +1,11 @@
 """The tables that hold a library, read off the database itself, so that no new one and no new column is forgotten."""
 
+import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import NamedTuple
+
+from pinakes.store.schema import ENGINES, migrations
 
 OF_THE_PLACE = frozenset({"pinakes_migration", "process", "rate_use"})
 """Tables about a database or the processes at it; a copy of the library has its own."""
@@ -61,11 +65,18 @@ WHERE t.relkind IN ('r', 'p') AND t.relnamespace =
 """What there is in PostgreSQL, beside our table of settings."""
 
 
+@cache
+def names() -> frozenset[str]:
+    """The tables that migrations make: others may lie beside them, and are none of ours."""
+    sql = "".join(step.sql for engine in ENGINES for step in migrations(engine))
+    return frozenset(re.findall(r"^CREATE (?:UNLOGGED )?TABLE (\w+)", sql, re.MULTILINE)) - OF_THE_PLACE - DERIVED
+
+
 def tables_of(columns: Iterable[Column]) -> list[Table]:
     """The tables to copy, in order of name."""
     found: dict[str, list[Column]] = {}
     for column in columns:
-        if column.table not in OF_THE_PLACE | DERIVED:
+        if column.table in names():
             found.setdefault(column.table, []).append(column)
     return [_table(name, found[name]) for name in sorted(found)]
 

@@ -225,7 +225,7 @@ def test_a_switch_that_another_overtakes_opens_nothing(
     library: Library, admin: Actor, nearby: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     collections.create(library, admin, NewCollection("Mine"))
-    look, overtaken = moves.measure, list[MoveReport]()
+    look, overtaken = measure, list[MoveReport]()
 
     def overtake(*args: Any) -> Any:
         monkeypatch.setattr(moves, "measure", look)

@@ -45,8 +45,13 @@ ACROSS = {
     "ProjectSql.count_team": "a team has many projects, and says how much they hold together",
 }
 """Methods whose statements look into several projects, and why."""
-NOT_RUN = {"UpkeepSql.snapshot"}
-"""A method that is none of a statement."""
+NOT_RUN = {
+    "ProcessSql": "servers are the library's, and no project's",
+    "RateSql": "requests are counted by who sends them",
+    "RowSql": "moving a library reads and writes all of it, a table after the other",
+    "UpkeepSql.snapshot": "it is no statement",
+}
+"""Methods, or all of a class, that the scenario does not call, and why."""
 
 pytestmark = pytest.mark.timeout(400)
 MOST_OWNERS = 24
@@ -235,4 +240,5 @@ def test_the_scenario_has_every_statement_there_is(scattered: Library, ran: list
             for name, _ in inspect.getmembers(noun, inspect.ismethod)
             if not name.startswith("_")
         }
-    assert methods - {one.name for one in ran} == NOT_RUN
+    left = methods - {one.name for one in ran}
+    assert {name for name in left if not {name, name.partition(".")[0]} & set(NOT_RUN)} == set()

@@ -43,6 +43,12 @@ WEBP = base64.b64decode("UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA==")
 """One transparent pixel."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--blob-url", help="run the tests of stores on this one too, such as gs://bucket or az://container"
+    )
+
+
 class Clock:
     """The time that the package sees; it stands still unless moved."""
 

@@ -114,8 +114,16 @@ def test_text_of_the_environment_and_of_options(name: str, text: str, value: obj
         ("PINAKES_ACCESS_LOG", "maybe", "true or false"),
         ("PINAKES_DUPLICATE_MEMBERS", "Reject", "ignore or reject"),
         ("PINAKES_LOG_LEVEL", "loud", "debug, info, warning or error"),
-        ("PINAKES_DATABASE_URL", "mysql://host/db", "sqlite:///path/to/file.db, postgresql://user:password@host/name or nothing"),
-        ("PINAKES_DATABASE_URL", "sqlite:///", "sqlite:///path/to/file.db, postgresql://user:password@host/name or nothing"),
+        (
+            "PINAKES_DATABASE_URL",
+            "mysql://host/db",
+            "sqlite:///path/to/file.db, postgresql://user:password@host/name or nothing",
+        ),
+        (
+            "PINAKES_DATABASE_URL",
+            "sqlite:///",
+            "sqlite:///path/to/file.db, postgresql://user:password@host/name or nothing",
+        ),
         (
             "PINAKES_BLOB_URL",
             "/srv/blobs",

@@ -14,6 +14,8 @@ from pinakes.errors import PinakesError
 DOC = Path(__file__).parent.parent / "docs" / "configuration.md"
 ROW = re.compile(r"^\| `.*\n", re.MULTILINE)
 
+DATABASES = "sqlite:///path/to/file.db, postgresql://user:password@host/name or nothing"
+
 
 @pytest.fixture(autouse=True)
 def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,12 +119,12 @@ def test_text_of_the_environment_and_of_options(name: str, text: str, value: obj
         (
             "PINAKES_DATABASE_URL",
             "mysql://host/db",
-            "sqlite:///path/to/file.db, postgresql://user:password@host/name or nothing",
+            DATABASES,
         ),
         (
             "PINAKES_DATABASE_URL",
             "sqlite:///",
-            "sqlite:///path/to/file.db, postgresql://user:password@host/name or nothing",
+            DATABASES,
         ),
         (
             "PINAKES_BLOB_URL",

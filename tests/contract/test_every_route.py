@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jsonschema_rs
 import pytest
+from conftest import OpenDatabase
 from contract_server import Answer, Key, Server, assert_error, basic, serving
 
 from pinakes.access import READ_SCOPES, SCOPES
@@ -69,8 +70,8 @@ class World(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with serving(tmp_path_factory.mktemp("contract")) as server:
+def world(tmp_path_factory: pytest.TempPathFactory, open_database: OpenDatabase) -> Iterator[World]:
+    with open_database() as url, serving(tmp_path_factory.mktemp("contract"), database_url=url) as server:
         keys = {"admin": server.ours, "revoked": server.new_key("admin")}
         # One key for each scope that lacks nothing but this scope.
         keys |= {scope: server.new_key(";".join(sorted(SCOPES - {scope}))) for scope in sorted(SCOPES)}

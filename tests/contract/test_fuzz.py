@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pytest
+from conftest import OpenDatabase
 from contract_server import SECONDS, Answer, Server, assert_error, serving
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -81,8 +82,8 @@ class World(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with serving(tmp_path_factory.mktemp("contract")) as server:
+def world(tmp_path_factory: pytest.TempPathFactory, open_database: OpenDatabase) -> Iterator[World]:
+    with open_database() as url, serving(tmp_path_factory.mktemp("contract"), database_url=url) as server:
         ids = {
             "projectId": server.ours.project_id,
             "collectionId": server.ask("POST", "/collections", {"name": "c"})["collection"]["id"],

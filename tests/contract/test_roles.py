@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+from conftest import OpenDatabase
 from contract_server import Key, Server, assert_error, serving
 
 from pinakes.api.app import ROUTES
@@ -121,8 +122,8 @@ def _rows() -> dict[str, dict[str, int]]:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with serving(tmp_path_factory.mktemp("contract")) as server:
+def world(tmp_path_factory: pytest.TempPathFactory, open_database: OpenDatabase) -> Iterator[World]:
+    with open_database() as url, serving(tmp_path_factory.mktemp("contract"), database_url=url) as server:
         admin = server.ours
         keys = {
             "nobody": None,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import OpenDatabase
 from contract_server import Server, serving
 
 LEAST_CASES = 2_000
@@ -36,8 +37,8 @@ max-examples = 100
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("contract")) as running:
+def server(tmp_path_factory: pytest.TempPathFactory, open_database: OpenDatabase) -> Iterator[Server]:
+    with open_database() as url, serving(tmp_path_factory.mktemp("contract"), database_url=url) as running:
         yield running
 
 

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
+from conftest import OpenDatabase
 from contract_server import Server, serving
 
 from pinakes.api.app import ROUTES
 
 SIZES = (1, 10, 100)
-RUNS = 5
+RUNS = 10
 PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 
 # Every number is with the statement that finds the key, and for a POST with the one that looks again after the body.
@@ -67,9 +68,11 @@ def _rows() -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def counted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, dict[str, tuple[int, int]]]]:
+def counted(
+    tmp_path_factory: pytest.TempPathFactory, open_database: OpenDatabase
+) -> Iterator[dict[int, dict[str, tuple[int, int]]]]:
     """Statements and rows of each call, by the number of rows that there are."""
-    with serving(tmp_path_factory.mktemp("contract")) as server:
+    with open_database() as url, serving(tmp_path_factory.mktemp("contract"), database_url=url) as server:
         shelf = _first(server)
         found = {}
         for size in SIZES:
@@ -145,9 +148,17 @@ def _longest(answer: Any) -> int:
     return 0
 
 
+def allowed(engine: str, statements: int) -> range:
+    """On PostgreSQL the ends of a transaction count, while a key that was just looked at does not."""
+    return range(statements, statements + 1) if engine == "sqlite" else range(statements - 2, statements + 3)
+
+
 @pytest.mark.parametrize("call", _rows())
-def test_the_number_of_statements_does_not_grow(counted: dict[int, dict[str, tuple[int, int]]], call: str) -> None:
-    assert {size: counted[size][call][0] for size in SIZES} == dict.fromkeys(SIZES, _rows()[call])
+def test_the_number_of_statements_does_not_grow(
+    engine: str, counted: dict[int, dict[str, tuple[int, int]]], call: str
+) -> None:
+    assert {size: counted[size][call][0] for size in SIZES} == dict.fromkeys(SIZES, counted[1][call][0])
+    assert counted[1][call][0] in allowed(engine, _rows()[call])
     shown = [counted[size][call][1] for size in SIZES]
     assert shown == [0, 0, 0] if call in EMPTY else all(rows >= size for rows, size in zip(shown, SIZES, strict=True))
 

@@ -33,7 +33,7 @@ POOLED = frozenset(
     {
         *("test_access_rules", "test_asset_rules", "test_check", "test_collection_rules", "test_download_rules"),
         *("test_ingredients", "test_job_rules", "test_machine", "test_model_rules", "test_search", "test_sweep"),
-        *("test_tag_rules", "test_upload_rules"),
+        *("test_tag_rules", "test_upload_rules", "test_concurrency", "test_every_route", "test_sdk_collections"),
     }
 )
 """Modules that are tested through PgBouncer too, where a transaction has a connection, and a process has none."""
@@ -41,6 +41,12 @@ POOLED = frozenset(
 DAY_MS = 86_400_000
 WEBP = base64.b64decode("UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA==")
 """One transparent pixel."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--blob-url", help="run the tests of stores on this one too, such as gs://bucket or az://container"
+    )
 
 
 class Clock:

@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import secrets
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from stores import S3
@@ -22,11 +24,21 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 ABSENT = "0" * 64
 
 
-@pytest.fixture(params=["file", "memory", "s3"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "blobs" in metafunc.fixturenames:
+        given = ["given"] if metafunc.config.getoption("--blob-url") else []
+        metafunc.parametrize("blobs", ["file", "memory", "s3", *given], indirect=True)
+
+
+@pytest.fixture
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
+    """On each kind of store, and on one that `--blob-url` names."""
     if request.param == "s3":
         server: S3 = request.getfixturevalue("s3")
         return open_blobs(server.url())
+    if request.param == "given":
+        given = urlsplit(request.config.getoption("--blob-url"))
+        return open_blobs(given._replace(path=f"{given.path}/{secrets.token_hex(8)}").geturl())
     return open_blobs("memory://" if request.param == "memory" else f"file://{tmp_path}/a%20folder/blobs")
 
 

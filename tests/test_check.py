@@ -140,6 +140,7 @@ def test_only_old_orphans_are_found(library: Library, shelf: Shelf) -> None:
     assert [(finding.code, finding.subject) for finding in check(library)] == [("blob-orphan", old)]
 
 
+@pytest.mark.engine("sqlite")
 def test_a_damaged_database_file_is_found(config: Config) -> None:
     with closing(open_library(config)) as library:
         Shelf(library, new_actor(library))
@@ -155,6 +156,7 @@ def test_a_damaged_database_file_is_found(config: Config) -> None:
     assert caught.value.code == "UNAVAILABLE"
 
 
+@pytest.mark.engine("sqlite")
 def test_an_index_that_lacks_a_row_is_found(library: Library, shelf: Shelf) -> None:
     sql = "SELECT rootpage FROM sqlite_schema WHERE name = '{}'"
     shelf.sql(

@@ -14,6 +14,8 @@ from pinakes.errors import PinakesError
 DOC = Path(__file__).parent.parent / "docs" / "configuration.md"
 ROW = re.compile(r"^\| `.*\n", re.MULTILINE)
 
+DATABASES = "sqlite:///path/to/file.db, postgresql://user:password@host/name or nothing"
+
 
 @pytest.fixture(autouse=True)
 def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,8 +116,16 @@ def test_text_of_the_environment_and_of_options(name: str, text: str, value: obj
         ("PINAKES_ACCESS_LOG", "maybe", "true or false"),
         ("PINAKES_DUPLICATE_MEMBERS", "Reject", "ignore or reject"),
         ("PINAKES_LOG_LEVEL", "loud", "debug, info, warning or error"),
-        ("PINAKES_DATABASE_URL", "mysql://host/db", "sqlite:///path/to/file.db or nothing"),
-        ("PINAKES_DATABASE_URL", "sqlite:///", "sqlite:///path/to/file.db or nothing"),
+        (
+            "PINAKES_DATABASE_URL",
+            "mysql://host/db",
+            DATABASES,
+        ),
+        (
+            "PINAKES_DATABASE_URL",
+            "sqlite:///",
+            DATABASES,
+        ),
         (
             "PINAKES_BLOB_URL",
             "/srv/blobs",

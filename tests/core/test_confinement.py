@@ -41,12 +41,25 @@ ACROSS = {
     "UpkeepSql.users": "bytes are the library's: `check` asks who refers to those that it suspects",
     "UpkeepSql.newest": "bytes are the library's: the sweep asks each key's end where to go on looking",
     "UpkeepSql.referenced_since": "bytes are the library's: the same, from the end that `newest` found",
+    "UploadSql.kept_parts": "moving a library takes along the parts of all uploads",
     "UploadSql.abandon": "a restore ends all uploads, once, before anybody is served",
     "ProjectSql.count_team": "a team has many projects, and says how much they hold together",
 }
 """Methods whose statements look into several projects, and why."""
-NOT_RUN = {"UpkeepSql.snapshot"}
-"""A method that is none of a statement."""
+NOT_RUN = {
+    "ProcessSql": "servers are the library's, and no project's",
+    "RateSql": "requests are counted by who sends them",
+    "RowSql": "moving a library reads and writes all of it, a table after the other",
+    "UpkeepSql.close": "a mark among the settings",
+    "UpkeepSql.closed": "a mark among the settings",
+    "UpkeepSql.move_turn": "whose turn it is stands among the settings",
+    "UpkeepSql.referenced_bytes": "it sums up what `gather` noted",
+    "UpkeepSql.reopen": "a mark among the settings",
+    "UpkeepSql.setting": "settings are the library's",
+    "UpkeepSql.snapshot": "it is no statement",
+    "UpkeepSql.take_turn": "whose turn it is stands among the settings",
+}
+"""Methods, or all of a class, that the scenario does not call, and why."""
 
 pytestmark = pytest.mark.timeout(400)
 MOST_OWNERS = 24
@@ -211,6 +224,7 @@ def _look_at_all(library: Library, sha256: str) -> None:
     upkeep.check(library, is_quick=True)
     with library.store.survey() as tx:
         tx.upkeep.users([sha256])
+        tx.uploads.kept_parts()
     with library.store.write() as tx:
         tx.uploads.abandon("as told", ids.now())
         tx.assets.fail(1, 1, "as told", ids.now())
@@ -235,4 +249,5 @@ def test_the_scenario_has_every_statement_there_is(scattered: Library, ran: list
             for name, _ in inspect.getmembers(noun, inspect.ismethod)
             if not name.startswith("_")
         }
-    assert methods - {one.name for one in ran} == NOT_RUN
+    left = methods - {one.name for one in ran}
+    assert {name for name in left if not {name, name.partition(".")[0]} & set(NOT_RUN)} == set()

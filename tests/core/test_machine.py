@@ -4,12 +4,11 @@ import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import linking
 import pytest
-from conftest import DAY_MS, ENGINES, Clock, make_assets, new_database, new_key, sign_in, store_png
+from conftest import DAY_MS, Clock, OpenDatabase, make_assets, new_key, sign_in, store_png
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -389,17 +388,16 @@ def shared_facts(item: Any) -> tuple[Any, ...]:
     return (item.id, sorted(item.tags), sorted(item.collection_ids), item.created_at, item.updated_at)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.timeout(600)
-def test_random_histories(engine: str, request: pytest.FixtureRequest) -> None:
-    databases = staticmethod(partial(new_database, engine, request))
+def test_random_histories(engine: str, open_database: OpenDatabase) -> None:
+    databases = staticmethod(open_database)
     is_embedded = engine == "sqlite"  # where a look takes a tenth of what it takes elsewhere
     machine = type("Machine", (LibraryMachine,), {"databases": databases, "looks_after": 1 if is_embedded else 5})
     checks = [HealthCheck.too_slow, HealthCheck.filter_too_much]
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=100 if is_embedded else 50,
+            max_examples=100 if is_embedded else 30,
             stateful_step_count=50,
             deadline=None,
             database=None,

@@ -56,8 +56,9 @@ class Pair(NamedTuple):
 
 @pytest.fixture(params=["postgres", "pgbouncer"])
 def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
+    asset_count = WRITERS * OWN + SHARED if request.node.originalname == "test_counts_under_64_writers" else 0
     with new_database(request.param, request) as url, ExitStack() as stack:
-        place = make_place(tmp_path, WRITERS * OWN + SHARED, database_url=url)
+        place = make_place(tmp_path, asset_count, database_url=url)
         one, another = (stack.enter_context(serving(place, access_log="false", database_url=url)) for _ in range(2))
         yield Pair(place, url, (one, another))
         assert "Traceback" not in place.log.read_text()
@@ -234,7 +235,7 @@ def test_each_job_is_done_once(pair: Pair) -> None:
     with pair.clients() as clients:
         uploads = send_files(clients, 12)
         wait_until(lambda: statuses(clients[0], uploads) == {"imported"}, "the uploads")
-        assert len(walk(clients[1], "assets", createdAfter="2000-01-01T00:00:00.000Z", sortBy="createdAt")) >= 12
+        assert len(walk(clients[1], "assets")) == 12
     done = [line["subject"] for line in logged(pair.place, "job done") if line["job"] == "upload"]
     assert sorted(done) == sorted(uploads)
     assert pair.findings() == []
@@ -255,7 +256,7 @@ def test_jobs_of_a_killed_server_are_taken_up(pair: Pair) -> None:
 
 def test_two_start_on_an_empty_database(postgres: PostgresServer, tmp_path: Path) -> None:
     """One makes the tables and the first key, and both serve."""
-    for number in range(3):
+    for number in range(2):
         with postgres.fresh() as url:
             data = tmp_path / f"data{number}"
             settings = environment(database_url=url)

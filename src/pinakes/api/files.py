@@ -56,7 +56,8 @@ class File(NamedTuple):
     """Some bytes, how to read a span of them, and how they are to be served.
 
     `is_lasting`: they never change. What does is made of many files, and never read on the event loop; nor is what
-    lies across a network, which is not `is_near`. `onward` is where the store sends them itself, by method.
+    lies across a network, which is not `is_near`. `onward` is where the store sends them itself, by method. `load` has
+    them all, and their size, when nothing is known of them yet.
     """
 
     read: Callable[[int, int], Iterator[bytes]]
@@ -68,6 +69,7 @@ class File(NamedTuple):
     is_lasting: bool = True
     is_near: bool = True
     onward: Callable[[str], str | None] = lambda _: None
+    load: Callable[[], bytes] | None = None
 
 
 async def find(library: Library, threads: Threads, path: str, params: list[str], query: bytes) -> File:
@@ -87,11 +89,11 @@ async def find(library: Library, threads: Threads, path: str, params: list[str],
     if variant == "original":
         return _blob(library, stored)
     if variant == "preview":
-        return await _made(library, stored, preview_key(stored.sha256), "preview")
+        return _made(library, stored, preview_key(stored.sha256), "preview")
     size = asked.get("size", str(assets.THUMBNAIL_SIZE))
     if variant != "thumbnail" or size not in map(str, THUMBNAIL_SIZES):
         raise PinakesError("NOT_FOUND", f"There is no such file; thumbnails have the sizes {THUMBNAIL_SIZES}.")
-    return await _made(library, stored, thumbnail_key(stored.sha256, int(size)), size)
+    return _made(library, stored, thumbnail_key(stored.sha256, int(size)), size)
 
 
 def _blob(library: Library, stored: Located, is_saved: bool = False) -> File:
@@ -99,12 +101,25 @@ def _blob(library: Library, stored: Located, is_saved: bool = False) -> File:
     return _stored(library, blob_key(stored.sha256), stored.size, stored.mime_type, stored.name, etag, is_saved)
 
 
-async def _made(library: Library, stored: Located, key: str, which: str) -> File:
-    """A picture that was made of an asset."""
-    length = await _size(library, key)
+def _made(library: Library, stored: Located, key: str, which: str) -> File:
+    """A picture that was made of an asset. Across a network it is read at once: to ask for its size takes as long."""
+    length = library.blobs.size(key) if library.blobs.is_local else 0
     if length is None:
-        raise PinakesError("NOT_FOUND", f"This asset has no {'preview' if which == 'preview' else 'thumbnail'}.")
-    return _stored(library, key, length, "image/webp", f"{stored.name}.webp", f'"{stored.sha256}-{which}"'.encode())
+        raise _none_made(which)
+    etag = f'"{stored.sha256}-{which}"'.encode()
+    file = _stored(library, key, length, "image/webp", f"{stored.name}.webp", etag)
+    return file if library.blobs.is_local else file._replace(load=partial(_load, library, key, which))
+
+
+def _load(library: Library, key: str, which: str) -> bytes:
+    try:
+        return library.blobs.read(key)
+    except PinakesError as error:
+        raise (_none_made(which) if error.code == "NOT_FOUND" else error) from error
+
+
+def _none_made(which: str) -> PinakesError:
+    return PinakesError("NOT_FOUND", f"This asset has no {'preview' if which == 'preview' else 'thumbnail'}.")
 
 
 async def _download(library: Library, threads: Threads, project_id: str, id: str, variant: str) -> File:
@@ -173,6 +188,9 @@ async def send_file(
         return 304
     if (onward := file.onward("HEAD" if is_head else "GET")) is not None:
         return await _send_onward(onward, send, trace_id)
+    if file.load is not None:
+        data = await _in_thread(file.load)
+        file = file._replace(read=lambda start, end: iter([data[start:end]]), size=len(data), is_near=True)
     span = _span(request, file)
     start, end = span or (0, file.size)
     headers += [

@@ -7,10 +7,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from conftest import ENGINES, new_database, store_png
 from listings import everything
 from shuffled import Shuffled, files_in
+from stores import S3
 
 from pinakes import assets, collections, ids, upkeep, uploads
 from pinakes.access import Actor
@@ -341,3 +343,25 @@ def test_a_part_that_has_become_a_file_meanwhile_comes_along(library: Library, a
         assert moved.parts.join(new.id, [part]) == sha256
         with moved.store.read() as tx:
             assert tx.jobs.is_due(False) == (ids.now() > "")
+
+
+def test_bytes_go_to_an_object_store_and_back(
+    library: Library, admin: Actor, nearby: Config, s3: S3, tmp_path: Path
+) -> None:
+    shuffled = Shuffled(library, random.Random(3), [admin]).run(120)
+    away = msgspec.structs.replace(nearby, blob_url=s3.url())
+    run(library, away)
+    with opened(away) as moved:
+        assert_same(library, moved)
+        kept = {key: hash for key, hash in files_in(library).items() if not is_orphan(library, key)}
+        copied = files_in(moved)
+        assert sorted(copied.values()) == sorted(kept.values())  # parts have other names in an object store
+        assert {key for key in kept if not key.startswith("uploads")} <= copied.keys()
+        again = Shuffled(moved, random.Random(4), [admin])
+        again.things = shuffled.things
+        again.run(60)
+        back = Config(data=str(tmp_path / "back"))
+        run(moved, back, Choice(is_switch=True, is_verified=True))
+        with opened(back) as returned:
+            assert_same(moved, returned)
+            assert files_in(returned).keys() >= kept.keys()

@@ -30,11 +30,7 @@ ENGINES = ["sqlite", "postgres"]
 """Everything below the edges is tested on each of these."""
 
 POOLED = frozenset(
-    {
-        *("test_access_rules", "test_asset_rules", "test_check", "test_collection_rules", "test_download_rules"),
-        *("test_ingredients", "test_job_rules", "test_machine", "test_model_rules", "test_search", "test_sweep"),
-        *("test_tag_rules", "test_upload_rules", "test_concurrency", "test_every_route", "test_sdk_collections"),
-    }
+    {"test_collection_rules", "test_job_rules", "test_sdk_collections", "test_sweep", "test_upload_rules"}
 )
 """Modules that are tested through PgBouncer too, where a transaction has a connection, and a process has none."""
 

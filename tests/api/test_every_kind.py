@@ -26,6 +26,8 @@ from api.test_files import check_harmless
 from api.test_sdk_uploads import put, settled
 from pinakes.asset_types import ASSET_TYPES, UPLOADED_AS, AssetProperties, Generation
 
+pytestmark = pytest.mark.engine("sqlite")  # what decoders find is stored alike on every engine
+
 DOCS = (Path(__file__).parents[2] / "docs/media.md").read_text()
 SENT_AS = {"json": "text", "document": "asset", "image-hdr": "image"}
 """Kinds of uploads that are not called as the file's is."""

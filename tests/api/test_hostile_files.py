@@ -23,6 +23,8 @@ from shapes import document, drawing, mesh
 from api.clients import open_http
 from api.conftest import Server, StartServer
 
+pytestmark = pytest.mark.engine("sqlite")  # what decoders find is stored alike on every engine
+
 SENDERS = 8
 TIME_LIMIT_S = 5
 DECODERS = 2

@@ -14,6 +14,8 @@ from weights_files import KOHYA, LORAS, MODELS, raw, safetensors, tensor
 
 from api.clients import Sdk
 
+pytestmark = pytest.mark.engine("sqlite")  # what decoders find is stored alike on every engine
+
 
 def noise(n: int) -> str:
     """A text that makes a file another one."""

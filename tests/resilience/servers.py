@@ -24,13 +24,14 @@ STOP_LIMIT_S = 30
 
 
 class Place(NamedTuple):
-    """A library's folder, an admin's key, and assets that are there from the start."""
+    """A library's folder and database, an admin's key, and assets that are there from the start."""
 
     data: Path
     project_id: str
     key_id: str
     secret: str
     asset_ids: list[str]
+    database_url: str = ""
 
     @property
     def auth(self) -> tuple[str, str]:
@@ -82,11 +83,11 @@ def make_place(folder: Path, asset_count: int = 0, **settings: Any) -> Place:
         key = access.create_first_key(library, project_id, NewApiKey("A key", "admin"))
         actor = access.authenticate(library, key.id, access.hash_secret(key.secret), None)
         if not asset_count:
-            return Place(data, project_id, key.id, key.secret, [])
+            return Place(data, project_id, key.id, key.secret, [], library.config.database_url)
         stored = asset_bytes.store(library, actor, new_asset(data=make_png(8, 8)))
         with library.store.write():
             made = [assets.create(library, actor, NewAsset("a.png", ""), stored).id for _ in range(asset_count)]
-        return Place(data, project_id, key.id, key.secret, made)
+        return Place(data, project_id, key.id, key.secret, made, library.config.database_url)
     finally:
         library.close()
 
@@ -102,9 +103,10 @@ def environment(**settings: object) -> dict[str, str]:
 
 def start(place: Place, *options: str, **settings: object) -> Server:
     """Start a process and wait until it accepts requests. Whoever starts it ends it."""
+    env = environment(**{"database_url": place.database_url} | settings)
     with place.log.open("ab") as log:
         process = subprocess.Popen(
-            command(place.data, *options), stdout=subprocess.PIPE, stderr=log, text=True, env=environment(**settings)
+            command(place.data, *options), stdout=subprocess.PIPE, stderr=log, text=True, env=env
         )
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -127,7 +129,8 @@ def serving(place: Place, *options: str, **settings: object) -> Iterator[Server]
 
 def findings(place: Place, **settings: Any) -> list[Finding]:
     """What a full check finds wrong, beside the server if one runs."""
-    library = open_library(Config(data=str(place.data), **settings), create=False)
+    given: dict[str, Any] = {"database_url": place.database_url} | settings
+    library = open_library(Config(data=str(place.data), **given), create=False)
     try:
         return upkeep.check(library)
     finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from conftest import OpenDatabase
 from servers import Place, Server, findings, make_place, new_collection, ok, serving, walk_members
 
 THREADS = 32
@@ -17,8 +18,9 @@ LARGEST = 49
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return make_place(tmp_path, THREADS * OWN + SHARED)
+def place(tmp_path: Path, open_database: OpenDatabase) -> Iterator[Place]:
+    with open_database() as url:
+        yield make_place(tmp_path, THREADS * OWN + SHARED, database_url=url)
 
 
 @pytest.fixture

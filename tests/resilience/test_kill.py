@@ -4,11 +4,12 @@ import base64
 import random
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import make_png
+from conftest import OpenDatabase, make_png
 from servers import Place, Server, findings, make_place, ok, serving, start
 from workers import Members, Names, Tags, Trash, Uploads, Worker
 
@@ -19,8 +20,9 @@ PATIENCE_S = 30
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return make_place(tmp_path, EACH * len(KINDS))
+def place(tmp_path: Path, open_database: OpenDatabase) -> Iterator[Place]:
+    with open_database() as url:
+        yield make_place(tmp_path, EACH * len(KINDS), database_url=url)
 
 
 def write_until_killed(server: Server, workers: list[Worker], seconds: float, is_patient: bool) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
+from conftest import OpenDatabase
 from proxy import Fault, Proxy, proxy_before
 from scenario_sdk import APIConnectionError, BadRequestError, NotFoundError, Scenario, _base_client
 from servers import Server, findings, make_place, serving
@@ -36,11 +37,12 @@ class Site(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    place = make_place(tmp_path_factory.mktemp("retries"), ASSETS)
-    with serving(place) as server:
-        yield server
-        assert findings(place) == []
+def server(tmp_path_factory: pytest.TempPathFactory, open_database: OpenDatabase) -> Iterator[Server]:
+    with open_database() as url:
+        place = make_place(tmp_path_factory.mktemp("retries"), ASSETS, database_url=url)
+        with serving(place) as server:
+            yield server
+            assert findings(place) == []
 
 
 @pytest.fixture(scope="module")

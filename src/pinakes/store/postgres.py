@@ -326,6 +326,9 @@ def _violations() -> Iterator[None]:
         raise _unavailable(f"The database has run out of something: {error.diag.message_primary}.") from error
     except _NOT_NOW as error:
         raise _unavailable(f"The database cannot do that now: {error.diag.message_primary}.") from error
+    except (errors.DataCorrupted, errors.IndexCorrupted) as error:
+        message = f"The database is damaged: {error.diag.message_primary}. Its own log says more; restore a backup."
+        raise PinakesError("UNAVAILABLE", message) from error
     except errors.InsufficientPrivilege as error:
         message = f"The user of database_url may not do what a library needs: {error.diag.message_primary}."
         raise PinakesError("UNAVAILABLE", message) from error

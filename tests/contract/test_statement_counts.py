@@ -13,7 +13,7 @@ from pinakes.api.app import ROUTES
 from pinakes.config import Config
 
 SIZES = (1, 10, 100)
-RUNS = 5
+RUNS = 10
 PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 
 # Every number is with the statement that finds the key, and for a POST with the one that looks again after the body.

@@ -29,9 +29,7 @@ serve-large: setup
 
 # Set everything up and run the whole suite: lint, then tests, then the coverage the core must have.
 test: lint
-	@command -v curl >/dev/null || { echo 'The tests send with curl what the SDK cannot: apt-get install curl' >&2; exit 1; }
-	@PATH=$$PATH:/usr/sbin command -v pgbouncer >/dev/null \
-	|| { echo 'The tests put PgBouncer before PostgreSQL: apt-get install pgbouncer' >&2; exit 1; }
+	@tests/system-packages
 	$(BIN)/coverage erase
 	$(BIN)/pytest -n 2 --cov --cov-report= $(ARGS)
 	$(BIN)/coverage report --omit='$(EDGES)' --fail-under=95

@@ -18,7 +18,7 @@ import apsw
 import httpx
 import pytest
 import typer
-from conftest import make_png, new_actor
+from conftest import OpenDatabase, make_png, new_actor
 from scenario_sdk import Scenario
 from typer.testing import CliRunner
 
@@ -410,3 +410,22 @@ def upload_lost(library: Library, actor: Actor) -> None:
     data = Bytes("0" * 64, 7, "document", "text/plain", None, None, None, 1)
     with library.store.write() as tx:
         assets.insert(tx, actor.owner, actor.key_id, NewAsset("a.bin", ""), data, "2026-01-31T11:19:41.579Z")
+
+
+def test_every_command_that_opens_a_library_opens_one_in_any_database(
+    open_database: OpenDatabase, tmp_path: Path
+) -> None:
+    with open_database() as url:
+        where = ("--data", str(tmp_path / "data"), "--database-url", url or f"sqlite:///{tmp_path}/a.db")
+        key = run_json("key", "create", *where, "--project", "Mine")
+        assert [one["id"] for one in run_json("key", "list", *where)] == [key["apiKey"]]
+        assert [one["name"] for one in run_json("project", "list", *where)] == ["Mine"]
+        assert run_json("check", *where) == []
+        assert run_json("sweep", *where)["assets"] == 0
+        assert run_json("migrate", *where) == []
+        assert run_json("backup", str(tmp_path / "a.tar"), *where)["absent"] == []
+        run("key", "revoke", key["apiKey"], *where)
+        assert run_json("key", "list", *where) == []
+        restored = ("--data", str(tmp_path / "restored"))
+        assert run_json("restore", str(tmp_path / "a.tar"), *restored)["findings"] == []
+        assert [one["id"] for one in run_json("key", "list", *restored)] == [key["apiKey"]]

@@ -6,12 +6,13 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
-from conftest import make_png
+from conftest import OpenDatabase, make_png
 from servers import (
     STOP_LIMIT_S,
     Place,
@@ -30,15 +31,15 @@ STOPS = [signal.SIGTERM, signal.SIGINT]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return make_place(tmp_path)
+def place(tmp_path: Path, open_database: OpenDatabase) -> Iterator[Place]:
+    with open_database() as url:
+        yield make_place(tmp_path, database_url=url)
 
 
 def fails_to_start(place: Place, *options: str, **settings: object) -> str:
     """The one line that a start which cannot work leaves on stderr."""
-    done = subprocess.run(
-        command(place.data, *options), env=environment(**settings), capture_output=True, text=True, timeout=30
-    )
+    env = environment(**{"database_url": place.database_url} | settings)
+    done = subprocess.run(command(place.data, *options), env=env, capture_output=True, text=True, timeout=30)
     assert done.returncode not in (0, 70), done.stderr
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1, done.stderr
@@ -46,8 +47,8 @@ def fails_to_start(place: Place, *options: str, **settings: object) -> str:
 
 
 def is_folded(place: Place) -> bool:
-    """Whether all of the log is in the database."""
-    return not place.log_of_database.exists() or place.log_of_database.stat().st_size == 0
+    """Whether all of the log is in the database; that of PostgreSQL is its own."""
+    return bool(place.database_url) or not place.log_of_database.exists() or place.log_of_database.stat().st_size == 0
 
 
 @pytest.mark.parametrize("how", STOPS)
@@ -142,6 +143,7 @@ def test_a_client_that_never_goes_on_does_not_keep_it(place: Place) -> None:
     assert "Traceback" not in place.log.read_text()
 
 
+@pytest.mark.engine("sqlite")
 def test_the_port_is_taken(place: Place, tmp_path: Path) -> None:
     other = make_place(tmp_path / "other")
     with serving(place) as server:
@@ -157,6 +159,7 @@ def test_a_wrong_setting_names_itself(place: Place) -> None:
     assert "--max-pixels" in fails_to_start(place, "--max-pixels", "0")
 
 
+@pytest.mark.engine("sqlite")
 def test_a_folder_that_cannot_be(place: Place, tmp_path: Path) -> None:
     """Root may write anywhere, so a file takes the folder's place."""
     file = tmp_path / "file"
@@ -167,12 +170,14 @@ def test_a_folder_that_cannot_be(place: Place, tmp_path: Path) -> None:
     assert file.read_text() == "in the way"
 
 
+@pytest.mark.engine("sqlite")
 def test_a_file_that_is_no_database(place: Place, tmp_path: Path) -> None:
     odd = tmp_path / "odd.db"
     odd.write_text("no database " * 1000)
     assert "database" in fails_to_start(place, "--database-url", f"sqlite:///{odd}")
 
 
+@pytest.mark.engine("sqlite")
 def test_two_servers_on_one_folder(place: Place) -> None:
     """SQLite lets both write; each sees at once what the other did."""
     with serving(place) as one, serving(place) as two, one.client() as here, two.client() as there:
@@ -189,7 +194,8 @@ def test_two_servers_on_one_folder(place: Place) -> None:
 def test_a_start_that_is_stopped(place: Place) -> None:
     """A signal at any moment of starting leaves a library that works."""
     for delay in (0.05, 0.3, 0.6, 0.9):
-        process = subprocess.Popen(command(place.data), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        env = environment(database_url=place.database_url)
+        process = subprocess.Popen(command(place.data), env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(delay)
         process.terminate()
         process.wait(20)

@@ -21,7 +21,9 @@ def run_sql(config: Config, *statements: str) -> None:
 def ask_sql(config: Config, statement: str, *values: object) -> list[tuple[Any, ...]]:
     """What a statement answers. Values have `?` for a place, on each engine."""
     with _connection(config) as connection:
-        cursor = connection.execute(statement.replace("?", "%s") if config.is_postgres else statement, values or None)
+        if not config.is_postgres:
+            return list(connection.execute(statement, values))
+        cursor = connection.execute(statement.replace("?", "%s"), values or None)
         return cursor.fetchall() if cursor.description else []
 
 

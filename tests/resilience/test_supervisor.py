@@ -68,7 +68,8 @@ def test_when_none_can_be_started_any_more(tmp_path: Path) -> None:
 
 def test_one_that_dies_over_and_over_is_tried_again(tmp_path: Path) -> None:
     with crew(tmp_path, "fickle") as process:
-        wait_for(lambda: len(started(tmp_path)) == 12)
+        # Two that begin at the same time may count alike, and then one more dies.
+        wait_for(lambda: len(started(tmp_path)) >= 12 and sum(map(is_alive, started(tmp_path))) == 2)
         time.sleep(0.2)
         assert sum(map(is_alive, started(tmp_path))) == 2
         assert (tmp_path / "greeted").exists()

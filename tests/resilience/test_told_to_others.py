@@ -77,7 +77,7 @@ def test_metrics_are_those_of_all_workers(request: pytest.FixtureRequest) -> Non
         for client in (here, there):
             assert answered(client) - before >= 20
             text = client.get(at(client, "/metrics"), auth=None).text
-            assert text.count("# TYPE") == 3
+            assert text.count("# TYPE") == 5
             assert value(text, r'pinakes_request_seconds_count{method="GET",route="/tags",status="200"}') == 10
             assert value(text, "pinakes_sql_statements") > 20
         statements = value(text, "pinakes_sql_statements")

@@ -73,7 +73,6 @@ def _config(ids: dict[str, str], folder: Path) -> Path:
     return path
 
 
-@pytest.mark.engine("sqlite")  # what is tried is the edge; rules of an engine are tried beneath
 @pytest.mark.timeout(400)
 def test_schemathesis_finds_nothing(server: Server, tmp_path: Path) -> None:
     openapi, ids = server.send("GET", "/openapi.json").json, _real_ids(server)

@@ -13,7 +13,7 @@ from conftest import OpenDatabase, make_png
 from servers import Place, Server, findings, make_place, ok, serving, start
 from workers import Members, Names, Tags, Trash, Uploads, Worker
 
-ROUNDS = 12
+ROUNDS = 20
 KINDS: tuple[type[Worker], ...] = (Members, Members, Trash, Tags, Names, Uploads, Uploads)
 EACH = 120
 PATIENCE_S = 30

@@ -26,7 +26,7 @@ from api.conftest import Server, StartServer
 pytestmark = pytest.mark.engine("sqlite")  # what decoders find is stored alike on every engine
 
 SENDERS = 8
-TIME_LIMIT_S = 5
+TIME_LIMIT_S = 8
 DECODERS = 2
 LONGEST_S = TIME_LIMIT_S * SENDERS / DECODERS + 5
 """All others may be before it, and take as long as they can; and a decoder has to be started."""

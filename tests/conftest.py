@@ -1,6 +1,7 @@
 """What most tests stand on: a real library on disk, somebody who asks, a clock that can be moved, and quick assets."""
 
 import base64
+import signal
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -68,6 +69,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL, signal.SIGQUIT: signal.SIG_DFL}
+    for sign, handler in usual.items():
+        if signal.getsignal(sign) is signal.SIG_IGN:  # as in the background; what tests start must not inherit that
+            signal.signal(sign, handler)
     config.addinivalue_line("markers", "engine(name): a test of what one engine does, and not of what both promise")
 
 

@@ -13,15 +13,14 @@ from pinakes.config import Config
 from pinakes.errors import PinakesError
 
 Ready = Callable[[], object]
+FOLDER = Path(sys.argv[1])
 
 
 def never_again(number: int, ready: Ready) -> int:
-    """The first two start and die soon after; none starts after that."""
+    """The first two start and die when all are greeted; none starts after that."""
     if number >= 2:
         raise PinakesError("UNAVAILABLE", "This does not start.")
-    ready()
-    time.sleep(0.3)
-    return 1
+    return die(ready)
 
 
 def second_fails(number: int, ready: Ready) -> int:
@@ -42,10 +41,15 @@ def deaf(number: int, ready: Ready) -> int:
 
 def fickle(number: int, ready: Ready) -> int:
     """Each is ready and dies, until the tenth, and its successor, do not."""
+    return die(ready) if number < 10 else serve(number, ready)
+
+
+def die(ready: Ready) -> int:
+    """Not before the greeting: one that ends while the others start ends them too."""
     ready()
-    if number < 10:
-        return 1
-    return serve(number, ready)
+    while not (FOLDER / "greeted").exists():
+        time.sleep(0.01)
+    return 1
 
 
 def serve(number: int, ready: Ready) -> int:
@@ -54,26 +58,26 @@ def serve(number: int, ready: Ready) -> int:
     return number
 
 
-def greet(folder: Path) -> int:
-    (folder / "greeted").touch()
+def greet() -> int:
+    (FOLDER / "greeted").touch()
     return 7 if sys.argv[2] == "rude" else 0
 
 
-def main(folder: Path, way: str) -> int:
+def main(way: str) -> int:
     configure_logs(Config())
     supervisor.LEAST_S, supervisor.STOP_S = 0.01, 1.0
     do = {"never again": never_again, "second fails": second_fails, "killed": killed, "deaf": deaf, "fickle": fickle}
 
     def work(ready: Ready) -> int:
-        number = len(list(folder.glob("[0-9]*")))
-        (folder / str(os.getpid())).touch()
+        number = len(list(FOLDER.glob("[0-9]*")))
+        (FOLDER / str(os.getpid())).touch()
         return do.get(way, serve)(number, ready)
 
-    return supervisor.Supervisor(2, work, lambda: greet(folder), lambda _pid: None).run()
+    return supervisor.Supervisor(2, work, greet, lambda _pid: None).run()
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
+        sys.exit(main(sys.argv[2]))
     except PinakesError as error:
         sys.exit(error.message)

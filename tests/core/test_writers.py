@@ -95,6 +95,35 @@ def test_a_direct_verb_that_fails_midway_leaves_nothing(library: Library, admin:
     assert names(library, admin) == ["kept"]
 
 
+def test_a_part_that_fails_leaves_the_rest_of_a_verb(library: Library, admin: Actor, answers: Answers) -> None:
+    """Whether something was changed before it, or not."""
+
+    def fail(name: str) -> None:
+        with library.store.write():
+            creation(library, admin, name)()
+            raise ArithmeticError(name)
+
+    def failing(name: str) -> None:
+        with pytest.raises(ArithmeticError, match=name):
+            fail(name)
+
+    def verb() -> None:
+        failing("first of all")
+        creation(library, admin, "a")()
+        failing("after one")
+        with library.store.write():
+            failing("within another")
+            creation(library, admin, "b")()
+            failing("later within another")
+        creation(library, admin, "c")()
+
+    library.store.submit(verb, 0, answers.done)
+    assert answers.take(1) == [(0, None, None)]
+    with library.store.transaction(), library.store.write():
+        verb()
+    assert sorted(names(library, admin)) == ["a", "a", "b", "b", "c", "c"]
+
+
 def test_a_failing_callback_is_reported_and_the_writer_lives(
     library: Library, admin: Actor, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,11 +156,18 @@ class PostgresStore:
             link: Link = self._local.link
             is_first = not self._local.held
             self._lock(link, owner, beside)
-            if is_first:
+            with self._begun(link) if is_first else _savepoint(link):
                 yield tx
-            else:
-                with _savepoint(link):
-                    yield tx
+
+    @contextmanager
+    def _begun(self, link: Link) -> Iterator[None]:
+        """The transaction that this write has begun. If it fails, whatever goes on after that begins another."""
+        try:
+            yield
+        except BaseException as error:
+            _end(link, error)
+            self._local.held.clear()
+            raise
 
     @contextmanager
     def fill(self) -> Iterator[Tx]:
@@ -233,6 +240,9 @@ class PostgresStore:
                 portable.write_file(Tx(link), Path(path))
             finally:
                 link.close()
+
+    def version(self) -> int:
+        return 0
 
     def statements(self) -> int:
         return self._connections.statements() + (self._replica.statements() if self._replica else 0)

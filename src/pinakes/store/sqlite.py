@@ -154,6 +154,8 @@ class SqliteStore:
         self._lock = threading.RLock()
         self._is_writing = False
         self._is_open = False
+        self._clean_at: int | None = None
+        """How many changes there had been when the innermost savepoint began."""
         connection = self._connect(_WRITE_CACHE_KIB)
         schema.require("sqlite", connection.pragma("user_version"), str(path), f"--data {path.parent}")
         self._writer = SqliteDriver(connection)
@@ -175,19 +177,19 @@ class SqliteStore:
         return connection
 
     def read(self) -> _Snapshot:
-        try:
-            return _Snapshot(*self._local.reader)
-        except AttributeError:
-            driver = self._add_reader()
-            self._local.reader = (driver, Tx(driver))
-            return _Snapshot(*self._local.reader)
+        return _Snapshot(*self._reader())
 
     def glance(self) -> _Glance:
+        return _Glance(self._reader()[1])
+
+    def _reader(self) -> tuple[SqliteDriver, Tx]:
+        """The read connection of this thread."""
         try:
-            return _Glance(self._local.reader[1])
+            found: tuple[SqliteDriver, Tx] = self._local.reader
         except AttributeError:
-            self.read()
-            return _Glance(self._local.reader[1])
+            driver = self._add_reader()
+            found = self._local.reader = (driver, Tx(driver))
+        return found
 
     def _add_reader(self) -> SqliteDriver:
         """A connection for this thread; those of threads that have ended are closed."""
@@ -259,16 +261,24 @@ class SqliteStore:
 
     @contextmanager
     def _savepoint(self) -> Iterator[None]:
-        execute = self._writer.execute
-        execute("SAVEPOINT verb")
+        """What fails inside leaves nothing behind. While nothing was changed in one, it serves for the next in it."""
+        execute, changes = self._writer.execute, self._writer.connection.total_changes
+        outer, is_shared = self._clean_at, self._clean_at == changes()
+        if not is_shared:
+            execute("SAVEPOINT verb")
+            self._clean_at = changes()
         try:
             yield
         except BaseException:
             if self._writer.connection.in_transaction:
                 execute("ROLLBACK TO verb")
-                execute("RELEASE verb")
+                if not is_shared:
+                    execute("RELEASE verb")
             raise
-        execute("RELEASE verb")
+        finally:
+            self._clean_at = outer
+        if not is_shared:
+            execute("RELEASE verb")
 
     def _batch(self, verbs: Iterator[Callable[[], Any]]) -> list[tuple[Any, BaseException | None]]:
         """Run verbs, each in a savepoint of its own, and commit them together."""
@@ -304,6 +314,9 @@ class SqliteStore:
             raise PinakesError("UNAVAILABLE", "The writer of the database does not answer.") from None
         if error and not isinstance(error.__cause__, (apsw.BusyError, apsw.LockedError)):
             raise error
+
+    def version(self) -> int:
+        return self._reader()[0].connection.data_version()
 
     def statements(self) -> int:
         with self._readers_lock:

@@ -69,10 +69,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL, signal.SIGQUIT: signal.SIG_DFL}
-    for sign, handler in usual.items():
+    for sign in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(sign) is signal.SIG_IGN:  # as in the background; what tests start must not inherit that
-            signal.signal(sign, handler)
+            signal.signal(sign, signal.default_int_handler)
     config.addinivalue_line("markers", "engine(name): a test of what one engine does, and not of what both promise")
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ import httpx
 import pytest
 from conftest import OpenDatabase
 from servers import Place, Server, environment, make_place, new_collection, ok, serving
+
+from pinakes import access
+from pinakes.config import Config
+from pinakes.library import open_library
 
 
 @pytest.fixture
@@ -65,7 +70,7 @@ def test_revoked_through_the_api(server: Server) -> None:
 
 
 def test_revoked_on_the_machine(server: Server) -> None:
-    """A process of its own writes it; the server reads keys every time, so it needs no telling."""
+    """A process of its own writes it, and tells nobody."""
     key = json.loads(command(server.place, "key", "create", "--json", "--role", "admin"))
     with server.client((key["apiKey"], key["apiSecret"])) as admin:
         new_collection(admin)
@@ -73,6 +78,31 @@ def test_revoked_on_the_machine(server: Server) -> None:
         assert is_dead(admin)
     with server.client() as other:
         ok(other.get("/collections"))
+
+
+@pytest.mark.engine("sqlite")
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/collections", None),
+        ("GET", "/collections/none", None),
+        ("GET", "/assets?tags=none", None),
+        ("POST", "/assets/get-bulk", {"assetIds": ["none"]}),
+        ("POST", "/search/assets", {"query": "none"}),
+        ("POST", "/collections", {"name": "more"}),
+    ],
+)
+def test_whom_the_server_knows_is_refused_at_once(server: Server, method: str, path: str, body: Any) -> None:
+    """It has let them in a moment ago, and another process revokes the key before the next request."""
+    with closing(open_library(Config(data=str(server.place.data)), create=False)) as elsewhere:
+        project = server.place.project_id
+        key = access.create_first_key(elsewhere, project, access.NewApiKey("Short", "admin"))
+        with server.client((key.id, key.secret)) as client:
+            for _ in range(20):
+                ok(client.get("/collections"))
+                assert client.request(method, path, json=body).status_code in (200, 404)
+            access.revoke_first_key(elsewhere, [project], key.id)
+            assert client.request(method, path, json=body).status_code == 401
 
 
 def test_a_key_that_ends_itself(server: Server) -> None:

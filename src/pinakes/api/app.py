@@ -14,9 +14,8 @@ from typing import Any
 import msgspec
 
 from pinakes import access, rates
-from pinakes.access import Actor
 from pinakes.api import assets, collections, downloads, files, mlmodels, projects, search, tags, uploads
-from pinakes.api.authorization import Doorman, check_origin, project_of
+from pinakes.api.authorization import Doorman, Letter, check_origin, project_of
 from pinakes.api.call import Call, Threads
 from pinakes.api.cors import Cors
 from pinakes.api.http import (
@@ -179,40 +178,41 @@ class App:
         headers = dict(scope["headers"])
         if method not in _SAFE:
             check_origin(headers, self._library.config.cors_origins)
-        actor = await self._actor(scope, headers, route)
-        call: Call[Any, Any] = Call(self._library, self._threads, actor, params, headers)
+        letter = self._letter(scope, headers)
+        known = self._doorman.recognize(letter) or await self._doorman.admit(letter)
+        self._limit.take(known.actor.key_id)
+        access.require(known.actor, route.scope)
+        call: Call[Any, Any] = Call(self._library, self._threads, known.actor, params, headers)
         call.query = parse_query(route.query, scope["query_string"])
-        if route.is_upload:
-            with self._upload_memory.hold(self._most_bytes(headers)):
-                answer = await self._run(route, call, receive)
-        else:
+        try:
             answer = await self._run(route, call, receive)
+        finally:
+            if route.is_read:
+                await self._doorman.confirm(letter, known, route.scope)
         if route.scope in _OF_KEYS:
             self._doorman.forget()
         return call.reply_status, [JSON, *call.reply_headers], encode(answer)
 
     async def _run(self, route: Route, call: Call[Any, Any], receive: Receive) -> msgspec.Struct:
-        if route.decoder is not None:
+        if route.decoder is None:
+            return await route.handler(call)
+        if not route.is_upload:
             call.body = await self._body(route, route.decoder, receive, call.headers)
-            if route.scope.endswith(".read"):  # a change is confirmed on the writer, when its turn has come
-                await self._threads.look(partial(_confirm, self._library, call.actor))  # a body may take long to arrive
-        return await route.handler(call)
+            return await route.handler(call)
+        with self._upload_memory.hold(self._most_bytes(call.headers)):
+            call.body = await self._body(route, route.decoder, receive, call.headers)
+            return await route.handler(call)
 
     def _most_bytes(self, headers: dict[bytes, bytes]) -> int:
         """How large the body of an upload may get."""
         length = headers.get(b"content-length", b"")
         return min(int(length), self._upload_limit) if length.isdigit() else self._upload_limit
 
-    async def _actor(self, scope: Scope, headers: dict[bytes, bytes], route: Route) -> Actor:
-        """Who calls, once it is sure that they may: before anything of the request is looked at but its project."""
-        project_id = project_of(scope["query_string"])
+    def _letter(self, scope: Scope, headers: dict[bytes, bytes]) -> Letter:
+        """What a request says of who sends it, before anything else of it is looked at."""
         host = headers.get(b"host")
         origin = self._public_url or (f"{scope['scheme']}://{host.decode('latin-1')}" if host else "")
-        actor = await self._doorman.admit(headers.get(b"authorization", b""), project_id, origin)
-        self._limit.take(actor.key_id)
-        if route.scope not in actor.scopes:
-            access.require(actor, route.scope)
-        return actor
+        return headers.get(b"authorization", b""), project_of(scope["query_string"]), origin
 
     async def _body(
         self, route: Route, decoder: msgspec.json.Decoder[Any], receive: Receive, headers: dict[bytes, bytes]
@@ -242,8 +242,3 @@ class App:
             raise PinakesError("METHOD_NOT_ALLOWED", "Files take GET and HEAD.", allow=_SIGNED["/files"])
         file = await files.find(self._library, self._threads, path, params, scope["query_string"])
         return await files.send_file(file, dict(scope["headers"]), receive, send, is_head, trace_id)
-
-
-def _confirm(library: Library, actor: Actor) -> None:
-    with library.store.glance() as tx:
-        access.confirm(tx, actor)

@@ -1,13 +1,14 @@
 """What a request says about who sends it."""
 
 import asyncio
+import hashlib
+import math
 import time
 from base64 import b64decode
 from binascii import Error as Base64Error
 from concurrent.futures import Future
 from functools import partial
-
-import msgspec
+from typing import NamedTuple
 
 from pinakes import access
 from pinakes.access import Actor
@@ -18,38 +19,64 @@ from pinakes.errors import PinakesError
 from pinakes.library import Library
 
 _MOST_BYTES = 1024
-_MEMORY_S = 0.5
-_MOST_KNOWN = 10_000
+_MEMORY_S = 0.1
+_MOST_KNOWN, _MOST_ORIGIN_BYTES = 1_000, 512
+
+Letter = tuple[bytes, str | None, str]
+"""What decides who calls: the `Authorization` header, the project that is asked for, and where links shall lead."""
+
+
+class Admission(NamedTuple):
+    """Who was let in, until when (of `time.monotonic`) without another look, and the store's version at the look."""
+
+    actor: Actor
+    until: float
+    version: int
 
 
 class Doorman:
-    """Knows again who was let in a moment ago, where asking the store means asking another process.
+    """Knows again whom it let in before: to ask the store costs as much as what most requests then read.
 
-    A key that is revoked elsewhere may pass for `_MEMORY_S` more; changes are confirmed in their transaction all the
-    same. On the embedded engine nothing is remembered, for asking costs as little.
+    On the embedded engine a key ends at once all the same: whoever is recognized and reads something is looked at again
+    if anything was written meanwhile (`confirm`). On the other, and with a token, what ends elsewhere may pass for
+    `_MEMORY_S` more. Changes are confirmed in their transaction.
     """
 
     def __init__(self, library: Library, threads: Threads) -> None:
         self._library = library
         self._threads = threads
-        self._known: dict[tuple[bytes, str | None], tuple[Actor, float]] = {}
+        self._known: dict[Letter, Admission] = {}
 
-    async def admit(self, header: bytes, project_id: str | None, origin: str = "") -> Actor:
+    def recognize(self, letter: Letter) -> Admission | None:
+        """Who was let in with that."""
+        known = self._known.get(_digest(letter))
+        return known if known is not None and known.until > time.monotonic() else None
+
+    async def admit(self, letter: Letter) -> Admission:
         """As `authenticate`."""
-        if self._library.store.is_embedded:
-            return await authenticate(self._library, self._threads, header, project_id, origin)
-        seen, now = (header, project_id), time.monotonic()
-        actor, until = self._known.get(seen, (None, 0.0))
-        if actor is None or until < now:
-            actor = await authenticate(self._library, self._threads, header, project_id)
-            if len(self._known) >= _MOST_KNOWN:
-                self.forget()
-            self._known[seen] = (actor, now + _MEMORY_S)
-        return msgspec.structs.replace(actor, origin=origin)
+        now = time.monotonic()
+        actor = await authenticate(self._library, self._threads, *letter)
+        is_watched = self._library.store.is_embedded and actor.token is None
+        known = Admission(actor, math.inf if is_watched else now + _MEMORY_S, self._library.store.version())
+        if len(self._known) >= _MOST_KNOWN:
+            self.forget()
+        if len(letter[2]) <= _MOST_ORIGIN_BYTES:  # clients choose it
+            self._known[_digest(letter)] = known
+        return known
+
+    async def confirm(self, letter: Letter, known: Admission, scope: str) -> None:
+        """After a read on this thread: what `admit` and `access.require` would raise by now."""
+        if known.version != self._library.store.version() or known.until <= time.monotonic():
+            access.require((await self.admit(letter)).actor, scope)
 
     def forget(self) -> None:
         """Ask again, as after a change of keys or projects."""
         self._known.clear()
+
+
+def _digest(letter: Letter) -> Letter:
+    """The letter without its secret, which is not kept."""
+    return hashlib.sha256(letter[0]).digest(), letter[1], letter[2]
 
 
 async def authenticate(

@@ -79,6 +79,11 @@ def _settle(outcomes: list[tuple[Any, Any, BaseException | None]]) -> None:
             future.set_exception(error)
 
 
+def _confirm(library: Library, actor: Actor) -> None:
+    with library.store.glance() as tx:
+        access.confirm(tx, actor)
+
+
 def _confirmed(verb: Callable[..., T], library: Library, actor: Actor, *args: Any, **kwargs: Any) -> T:
     """The verb, unless its actor lost the key while the change waited for its turn."""
     with library.store.transaction() as tx:
@@ -117,8 +122,13 @@ class Call(Generic[Q, B]):
         return await self.threads.look(partial(verb, self.library, self.actor, *args, **kwargs))
 
     async def scan(self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Anything that may take long, in a thread; from a replica where there is one."""
-        return await self.threads.scan(partial(verb, self.threads.replica, self.actor, *args, **kwargs))
+        """Anything that may take long, in a thread; from a replica where there is one.
+
+        UNAUTHORIZED if the actor's key ended meanwhile.
+        """
+        found = await self.threads.scan(partial(verb, self.threads.replica, self.actor, *args, **kwargs))
+        await self.threads.look(partial(_confirm, self.library, self.actor))
+        return found
 
     async def upload(self, verb: Callable[..., T], *args: Any) -> T:
         """The slow half of an upload, of which few run at a time."""

@@ -51,6 +51,11 @@ class Route:
     decoder: msgspec.json.Decoder[Any] | None = field(default=None, compare=False)
 
     @property
+    def is_read(self) -> bool:
+        """Whether its scope is one that only reads."""
+        return self.scope.endswith(".read")
+
+    @property
     def noun(self) -> str:
         """The first part of the path, which groups routes."""
         return self.path.split("/")[1]

@@ -114,6 +114,10 @@ class Store(Protocol):
         """UNAVAILABLE unless the writer answers. A lock that another process holds for now is an answer too."""
         ...
 
+    def version(self) -> int:
+        """On an embedded engine: another one as soon as this thread reads what was committed since. Else always 0."""
+        ...
+
     def statements(self) -> int:
         """How many statements have run so far."""
         ...

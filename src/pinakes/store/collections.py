@@ -14,17 +14,17 @@ _COLUMNS = """
     c.created_at, c.updated_at
 """
 
-_FIND = (
+FIND = (
     f"SELECT {_COLUMNS} FROM collection c WHERE c.owner = ? AND c.id = ? AND c.deleted_at IS NULL {LOCKED.format('c')}"
 )
 
-_PAGE = f"""
+PAGE = f"""
 SELECT {_COLUMNS} FROM collection c
 WHERE c.owner = ? AND c.id < ? AND c.deleted_at IS NULL
 ORDER BY c.id DESC LIMIT ?
 """
 
-_AFTER_ALL_IDS = "~"
+AFTER_ALL_IDS = "~"
 
 
 class CollectionSql:
@@ -36,7 +36,7 @@ class CollectionSql:
 
     def find(self, owner: int, id: str) -> FoundCollection | None:
         """A live collection."""
-        rows = self._query(_FIND, (owner, id))
+        rows = self._query(FIND, (owner, id))
         return FoundCollection(*rows[0]) if rows else None
 
     def find_many(self, owner: int, ids: list[str]) -> dict[str, int]:
@@ -49,7 +49,7 @@ class CollectionSql:
 
     def page(self, owner: int, after: Key | None, limit: int) -> list[FoundCollection]:
         """Live collections, newest first."""
-        rows = self._query(_PAGE, (owner, after[0] if after else _AFTER_ALL_IDS, limit))
+        rows = self._query(PAGE, (owner, after[0] if after else AFTER_ALL_IDS, limit))
         return [FoundCollection(*row) for row in rows]
 
     def insert(self, owner: int, row: FoundCollection) -> None:

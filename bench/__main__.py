@@ -5,17 +5,25 @@ import json
 import os
 import sys
 import tempfile
-from itertools import count
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
-from bench import prepare, services
-from bench.load import OPERATIONS, measure, require_tools
+from bench import loops, prepare, services
+from bench.load import CONNECTIONS, Sample, measure, require_tools
+from bench.operations import OPERATIONS
 from bench.report import Samples, print_tables, summary
 from bench.services import Service
+from local.postgres import QUICK, temporary_server
+from pinakes import projects
+from pinakes.config import Config
+from pinakes.library import open_library
 
 SAY = Console(stderr=True, style="dim", highlight=False)
+BATCHES = {"loop of 32": 32, "loop of 1": 1}
+"""Changes for each commit in bare loops, by the name of the loop."""
 
 
 def main() -> None:
@@ -27,10 +35,10 @@ def main() -> None:
     if load_before > 0.3:
         SAY.print(f"the machine is busy (load average {load_before:.1f}): the rates will be too low", style="yellow")
     seconds, rounds = (1, 1) if options.quick else (options.seconds, options.rounds)
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        contenders = _prepare(Path(folder), has_peer=services.PEER_PYTHON.exists())
-        samples = _run(contenders, rounds, seconds)
-    found = summary(samples, seconds, load_before)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, _database(options.engine) as url:
+        contenders = _prepare(Path(folder), url, options.workers)
+        samples = _run(contenders, options.only or list(OPERATIONS), rounds, seconds, options.clients)
+    found = summary(samples, options.engine, options.clients, seconds, load_before)
     if options.json:
         print(json.dumps(found, indent=2))
     else:
@@ -42,6 +50,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--peers", action="store_true", help="stop if bench/peers is not set up; without this, leave the peers out"
     )
+    parser.add_argument("--engine", choices=("sqlite", "postgres"), default="sqlite", help="of pinakes (sqlite)")
+    parser.add_argument("--workers", type=int, default=1, help="processes of pinakes, on postgres (1)")
+    parser.add_argument("--clients", type=int, default=CONNECTIONS, help=f"connections ({CONNECTIONS})")
+    parser.add_argument("--only", nargs="+", choices=OPERATIONS, metavar="OPERATION", help=", ".join(OPERATIONS))
     parser.add_argument("--json", action="store_true", help="print JSON, every sample in it")
     parser.add_argument("--quick", action="store_true", help="one round of one second: does it work?")
     parser.add_argument("--rounds", type=int, default=5, help="times each service has its turn (5)")
@@ -49,22 +61,36 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _prepare(folder: Path, has_peer: bool) -> list[Service]:
+@contextmanager
+def _database(engine: str) -> Iterator[str]:
+    """The URL of an empty database that keeps what it answers, or nothing for SQLite."""
+    if engine == "sqlite":
+        yield ""
+        return
+    durable = QUICK | {"fsync": True, "synchronous_commit": True, "full_page_writes": True, "autovacuum": True}
+    with temporary_server(**(durable | {"shared_buffers": "512MB", "max_wal_size": "4GB"})) as server:
+        yield server.create_database("bench")
+
+
+def _prepare(folder: Path, database_url: str, workers: int) -> list[Service]:
     """Services that hold the same things and, as far as the benchmark goes, behave the same."""
-    ours = services.pinakes(_sub(folder, "pinakes"))
+    ours = services.pinakes(_sub(folder, "pinakes"), database_url=database_url, workers=workers)
     SAY.print(f"filling {ours.name}")
     with ours.running():
         prepare.fill(ours)
         answers, refusals = prepare.record(ours), prepare.refusals(ours)
-    contenders = [ours, services.bare(_sub(folder, "bare"), ours, answers)]
-    if not has_peer:
+    bare = services.bare(_sub(folder, "bare"), ours, answers)
+    contenders = [ours, bare]
+    if not database_url:
+        contenders.append(services.querying(_sub(folder, "querying"), ours, bare))
+    if not services.PEER_PYTHON.exists():
         SAY.print("without the peers, which are not set up: make bench-peers")
         return contenders
     peer = services.idiomatic(_sub(folder, "idiomatic"))
     SAY.print(f"filling {peer.name}")
     with peer.running():
         prepare.fill(peer)
-        _compare("answers", _shapes(answers), _shapes(prepare.record(peer)))
+        _compare("answers", _shapes(answers, peer.can), _shapes(prepare.record(peer), peer.can))
         _compare("refusals", refusals, prepare.refusals(peer))
     return [*contenders, peer]
 
@@ -75,8 +101,8 @@ def _sub(folder: Path, name: str) -> Path:
     return made
 
 
-def _shapes(answers: prepare.Answers) -> dict[str, object]:
-    return {operation: prepare.shape(json.loads(body)) for operation, (_, body) in answers.items()}
+def _shapes(answers: prepare.Answers, of: frozenset[str]) -> dict[str, object]:
+    return {name: prepare.shape(json.loads(body)) for name, (_, body) in answers.items() if name in of}
 
 
 def _compare(what: str, ours: object, theirs: object) -> None:
@@ -84,17 +110,47 @@ def _compare(what: str, ours: object, theirs: object) -> None:
         sys.exit(f"The {what} differ, so there is nothing to compare.\npinakes:   {ours}\nidiomatic: {theirs}")
 
 
-def _run(contenders: list[Service], rounds: int, seconds: int) -> Samples:
-    """Round after round, each service alone: A B C, A B C."""
-    samples: Samples = {service.name: {operation: [] for operation in OPERATIONS} for service in contenders}
-    seeds = count(1)
+def _run(contenders: list[Service], wanted: list[str], rounds: int, seconds: int, clients: int) -> Samples:
+    """Round after round, each service alone: A B C, A B C; and with the first, the same changes in bare loops."""
+    samples: Samples = {service.name: {} for service in contenders} | {name: {} for name in BATCHES}
     for turn in range(rounds):
         for service in contenders:
             SAY.print(f"round {turn + 1} of {rounds}: {service.name}")
-            with service.running():
-                for operation in OPERATIONS:
-                    samples[service.name][operation].append(measure(service, operation, seconds, next(seeds)))
+            for operation, sample in _turn(
+                service, [name for name in wanted if name in service.can], turn, seconds, clients
+            ):
+                samples[service.name].setdefault(operation, []).append(sample)
+        SAY.print(f"round {turn + 1} of {rounds}: bare loops")
+        for name, operation, sample in _loops(contenders[0], wanted, turn, seconds):
+            samples[name].setdefault(operation, []).append(sample)
     return samples
+
+
+def _turn(service: Service, wanted: list[str], turn: int, seconds: int, clients: int) -> Iterator[tuple[str, Sample]]:
+    """`remove` ends what `add` made before it with the same seed, for which there is twice the time."""
+    seeds = {name: turn * 100 + at for at, name in enumerate(OPERATIONS)}
+    seeds["remove"] = seeds["add"]
+    times = {"add": 2} if "remove" in wanted else {}
+    if service.is_told:
+        for name in wanted:
+            with service.running(OPERATION=name):
+                yield name, measure(service, name, seconds, seeds[name], clients)
+        return
+    with service.running():
+        for name in wanted:
+            yield name, measure(service, name, seconds * times.get(name, 1), seeds[name], clients)
+
+
+def _loops(like: Service, wanted: list[str], turn: int, seconds: int) -> Iterator[tuple[str, str, Sample]]:
+    """In the library of `like`, which does not run meanwhile."""
+    config = Config(data=str(like.folder / "data"), database_url=like.environment["PINAKES_DATABASE_URL"])
+    known = prepare.read(like)
+    with closing(open_library(config, create=False)) as library:
+        owner = projects.get_all(library)[0].number
+        for name, batch in BATCHES.items():
+            for operation in (one for one in ("create", "add", "remove") if one in wanted):
+                done = loops.rate(library, owner, known, operation, seconds, batch, turn * 2 + (batch == 1))
+                yield name, operation, Sample(done, 0, 0, 0, 1e6 / done, 1, 0, None)
 
 
 if __name__ == "__main__":

@@ -10,20 +10,25 @@ from typing import NamedTuple
 
 from bench.services import Service
 
-OPERATIONS = {"get": "get one", "list": "list 100", "create": "create", "add": "add 49"}
 CONNECTIONS = 32
 SERVER_CORE, LOAD_CORE = 0, 1
 SCRIPT = Path(__file__).parent / "wrk.lua"
 
 
 class Sample(NamedTuple):
-    """One run. Latencies are milliseconds, CPU time is the server's, and its share is that of one core."""
+    """One run. Latencies are milliseconds, CPU time is the server's and its share that of one core, memory is MB.
+
+    `statements` are SQL statements a request, where the service tells.
+    """
 
     per_second: float
     p50: float
     p99: float
+    longest: float
     cpu_us: float
     cpu_share: float
+    memory: float
+    statements: float | None
 
 
 def require_tools() -> None:
@@ -34,20 +39,27 @@ def require_tools() -> None:
         sys.exit("The benchmark needs two cores, one for the server and one for wrk.")
 
 
-def measure(service: Service, operation: str, seconds: int, seed: int) -> Sample:
+def measure(service: Service, operation: str, seconds: float, seed: int, clients: int = CONNECTIONS) -> Sample:
     """Run one operation against a running service. A request that failed stops the benchmark."""
-    command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s"]
-    arguments = [service.authorization, str(seed), operation, str(service.ids)]
-    cpu_before = service.cpu_seconds()
+    command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{clients}", f"-d{seconds:g}s", "--timeout", "10s"]
+    arguments = [service.authorization, str(seed), operation, str(service.known)]
+    cpu_before, ran_before = service.cpu_seconds(), service.statements()
     run = subprocess.run(
         [*command, "-s", str(SCRIPT), service.url, "--", *arguments], capture_output=True, text=True, check=False
     )
-    cpu = service.cpu_seconds() - cpu_before
+    cpu, ran = service.cpu_seconds() - cpu_before, service.statements()
     lines = [line for line in run.stdout.splitlines() if line.startswith("{")]
     if run.returncode or not lines:
         sys.exit(f"wrk failed on {service.name}, {operation}:\n{run.stdout}{run.stderr}")
     seen = json.loads(lines[-1])
     if seen["failed"] or not seen["requests"]:
         sys.exit(f"{service.name} failed {seen['failed']} of {seen['requests']} requests of {operation}; {service.log}")
-    per_second = seen["requests"] * 1e6 / seen["duration"]
-    return Sample(per_second, seen["p50"] / 1000, seen["p99"] / 1000, cpu * 1e6 / seen["requests"], cpu / seconds)
+    count = seen["requests"]
+    return Sample(
+        count * 1e6 / seen["duration"],
+        *(seen[name] / 1000 for name in ("p50", "p99", "longest")),
+        cpu * 1e6 / count,
+        cpu / seconds,
+        service.memory_mb(),
+        None if ran is None or ran_before is None else (ran - ran_before) / count,
+    )

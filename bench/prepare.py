@@ -5,45 +5,104 @@ import itertools
 import struct
 import sys
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 
+from bench.operations import OPERATIONS
 from bench.services import ASSETS, COLLECTIONS, Service
 
-Answers = dict[str, tuple[list[tuple[str, str]], str]]
+Answers = dict[str, tuple[list[tuple[str, str]], bytes]]
+Known = dict[str, list[str]]
+"""What `wrk.lua` picks from."""
+
+LARGE, SHARED, SHARED_BY = 10_000, 64, 100
+"""Members of the one large collection; assets that are in many collections, and in how many."""
+PAGE = {"pageSize": 100}
 
 
 def fill(service: Service) -> None:
-    """Make the collections, and the assets unless the service was given them; write the file of ids."""
+    """Make the collections, and the assets unless the service was given them; write what there is into a file.
+
+    One collection, which `collections` do not name, holds all assets; some assets are in a hundred more.
+    """
     with service.client() as client:
         assets = service.key.get("assetIds") or _assets(client)
-        collections = _each(
-            client, "/collections", [{"name": f"Collection {n}"} for n in range(COLLECTIONS)], "collection"
-        )
-    service.ids.write_text(f"{' '.join(collections)}\n{' '.join(assets)}\n")
+        new = [{"name": f"Collection {n}"} for n in range(COLLECTIONS)]
+        collections = _each(client, "/collections", new, "collection")
+        large = _post(client, "/collections", {"name": "Large"})["collection"]["id"]
+        shared = assets[-SHARED:]
+        wanted = [(large, assets[at : at + 49]) for at in range(0, len(assets), 49)]
+        wanted += [(id, shared[at : at + 49]) for id in collections[:SHARED_BY] for at in range(0, SHARED, 49)]
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(lambda one: _put(client, *one), wanted))
+        known = {"collections": collections[SHARED_BY:], "assets": assets[:-SHARED], "shared": shared}
+        known |= pages(client, large) if "last" in service.can else {}
+        if "thumbnail" in service.can:
+            known |= {"words": ["asset"], "thumbnails": [_thumbnail(client, id) for id in assets[:20]]}
+    write(service, known)
+
+
+def write(service: Service, known: Known) -> None:
+    """Store what `wrk.lua` reads."""
+    service.known.write_text("".join(f"{name} {' '.join(words)}\n" for name, words in known.items()))
+
+
+def read(service: Service) -> Known:
+    """What was stored."""
+    lines = [line.split() for line in service.known.read_text().splitlines()]
+    return {line[0]: line[1:] for line in lines}
+
+
+def pages(client: httpx.Client, large: str) -> Known:
+    """The paths of the first and the last page of a collection's assets, found by walking through it."""
+    first = last = f"/v1/assets?pageSize=100&collectionId={large}"
+    while token := client.get(_below(last)).json().get("nextPaginationToken"):
+        last = f"{first}&paginationToken={token}"
+    return {"first": [first], "last": [last]}
+
+
+def _thumbnail(client: httpx.Client, id: str) -> str:
+    url: str = client.get(f"/assets/{id}").json()["asset"]["thumbnail"]["url"]
+    return "/" + url.split("/", 3)[3]
+
+
+def _below(path: str) -> str:
+    return path.removeprefix("/v1")
 
 
 def record(service: Service) -> Answers:
-    """What the service says to each operation: headers and body."""
-    collection, assets = _chosen(service)
+    """What the service says to each operation that it can do: headers and body."""
+    known = read(service)
+    collection, assets = known["collections"][0], known["assets"][:200]
+    members, few = f"/collections/{collection}/assets", {"assetIds": assets[:49]}
+    asked: dict[str, Callable[[httpx.Client], httpx.Response]] = {
+        "get": lambda client: client.get(f"/collections/{collection}"),
+        "list": lambda client: client.get("/collections", params=PAGE),
+        "create": lambda client: client.post("/collections", json={"name": "Recorded"}),
+        "add": lambda client: client.put(members, json=few),
+        "remove": lambda client: client.request("DELETE", members, json=few),
+        "first": lambda client: client.get(_below(known["first"][0])),
+        "last": lambda client: client.get(_below(known["last"][0])),
+        "bulk": lambda client: client.post("/assets/get-bulk", json={"assetIds": assets}),
+        "thumbnail": lambda client: client.get(f"{service.url}{known['thumbnails'][0]}"),
+        "search": lambda client: client.post("/search/assets", json={"query": "asset ", "limit": 20}),
+        "trash": lambda client: client.request("DELETE", "/assets", json={"assetIds": ["none"]}),
+    }
     with service.client() as client:
-        answers = {
-            "get": client.get(f"/collections/{collection}"),
-            "list": client.get("/collections", params={"pageSize": 100}),
-            "create": client.post("/collections", json={"name": "Recorded"}),
-            "add": client.put(f"/collections/{collection}/assets", json={"assetIds": assets}),
-        }
+        answers = {name: asked[name](client) for name in OPERATIONS if name in service.can}
     for operation, answer in answers.items():
         if answer.status_code != 200:
             sys.exit(f"{service.name} answers {operation} with {answer.status_code}: {answer.text[:300]}")
-    return {name: (answer.headers.multi_items(), answer.text) for name, answer in answers.items()}
+    return {name: (answer.headers.multi_items(), answer.content) for name, answer in answers.items()}
 
 
 def refusals(service: Service) -> dict[str, int]:
     """The status of requests that must be refused: a service that checks less would be faster."""
-    collection, assets = _chosen(service)
+    known = read(service)
+    collection, assets = known["collections"][0], known["assets"][:49]
     members = f"/collections/{collection}/assets"
     with service.client() as client:
         wrong = httpx.BasicAuth(service.key["apiKey"], "wrong")
@@ -69,11 +128,6 @@ def shape(value: Any) -> Any:
     return type(value).__name__
 
 
-def _chosen(service: Service) -> tuple[str, list[str]]:
-    collections, assets = (line.split() for line in service.ids.read_text().splitlines())
-    return collections[0], assets[:49]
-
-
 def _assets(client: httpx.Client) -> list[str]:
     """One small picture, and copies of it: an asset's row is the same whether or not it has bytes of its own."""
     picture = base64.b64encode(png(64)).decode()
@@ -86,6 +140,12 @@ def _each(client: httpx.Client, path: str, bodies: list[dict[str, Any]], noun: s
         return [
             made[noun]["id"] for made in threads.map(_post, itertools.repeat(client), itertools.repeat(path), bodies)
         ]
+
+
+def _put(client: httpx.Client, collection: str, assets: list[str]) -> None:
+    answer = client.put(f"/collections/{collection}/assets", json={"assetIds": assets})
+    if answer.status_code != 200:
+        sys.exit(f"adding to {collection} was answered with {answer.status_code}: {answer.text[:300]}")
 
 
 def _post(client: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:

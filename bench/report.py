@@ -14,7 +14,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bench.load import CONNECTIONS, OPERATIONS, Sample
+from bench.load import Sample
+from bench.operations import OPERATIONS
 from bench.services import ASSETS, COLLECTIONS, PEER_PYTHON
 
 # samples[service][operation]: one for each round
@@ -24,7 +25,7 @@ PACKAGES = ("pinakes", "starlette", "uvicorn", "msgspec", "apsw")
 PEER_PACKAGES = ("fastapi", "pydantic", "sqlalchemy", "aiosqlite", "uvicorn")
 
 
-def summary(samples: Samples, seconds: int, load_before: float) -> dict[str, Any]:
+def summary(samples: Samples, engine: str, clients: int, seconds: int, load_before: float) -> dict[str, Any]:
     """Everything a reader needs to judge and to repeat the figures. `load_before`: what else the machine was doing.
 
     Ratios are medians over the rounds of ours to theirs in that round: how many times the requests a second, and how
@@ -36,12 +37,12 @@ def summary(samples: Samples, seconds: int, load_before: float) -> dict[str, Any
         for name, operations in samples.items()
     }
     ratios = {
-        other: {operation: _ratio(samples[OURS][operation], samples[other][operation]) for operation in OPERATIONS}
+        other: {operation: _ratio(samples[OURS][operation], runs) for operation, runs in samples[other].items()}
         for other in samples
         if other != OURS
     }
     return {
-        "setup": _setup(samples, seconds) | {"loadBefore": load_before},
+        "setup": _setup(samples, seconds) | {"engine": engine, "connections": clients, "loadBefore": load_before},
         "results": results,
         "ratios": ratios,
         "samples": samples,
@@ -53,40 +54,48 @@ def print_tables(found: dict[str, Any]) -> None:
     console = Console()
     setup = found["setup"]
     console.print(f"{setup['date']}, {setup['machine']}")
-    console.print(f"{setup['rounds']} × {setup['seconds']} s, {CONNECTIONS} connections")
+    console.print(f"{setup['rounds']} × {setup['seconds']} s, {setup['connections']} connections, {setup['engine']}")
     console.print(f"load average before: {setup['loadBefore']:.1f}")
-    columns = ("operation", "service", "req/s", "p50 ms", "p99 ms", "CPU µs", "core", "rate ×", "CPU ×")
+    heads = ("req/s", "p50 ms", "p99 ms", "longest", "CPU µs", "core", "MB", "SQL", "rate ×", "CPU ×")
+    columns = ("operation", "service", *heads)
     table = Table(*columns, box=box.SIMPLE, padding=(0, 0, 0, 1))
     for column in table.columns[2:]:
         column.justify = "right"
-    for operation, label in OPERATIONS.items():
+    for name, operation in OPERATIONS.items():
         table.add_section()
-        for name, figures in found["results"].items():
-            ratio = found["ratios"][name][operation] if name in found["ratios"] else None
-            table.add_row(label if name == OURS else "", name, *_cells(figures[operation], ratio))
+        for service, results in found["results"].items():
+            if name in results:
+                ratio = found["ratios"].get(service, {}).get(name)
+                table.add_row(operation.label if service == OURS else "", service, *_cells(results[name], ratio))
     console.print(table)
     for name, versions in setup["versions"].items():
         console.print(f"{name}: {versions}", style="dim")
 
 
-def _cells(figures: dict[str, float], ratio: dict[str, float] | None) -> list[str]:
+def _cells(figures: dict[str, Any], ratio: dict[str, float] | None) -> list[str]:
     return [
         f"{figures['perSecond']:,.0f}",
         f"{figures['p50']:.1f}",
         f"{figures['p99']:.1f}",
+        f"{figures['longest']:.1f}",
         f"{figures['cpuMicroseconds']:,.0f}",
         f"{figures['cpuShare']:.0%}",
+        f"{figures['memory']:.0f}",
+        "" if figures["statements"] is None else f"{figures['statements']:.1f}",
         *([f"{ratio['rate']:.2f}", f"{ratio['cpu']:.2f}"] if ratio else []),
     ]
 
 
-def _medians(runs: list[Sample]) -> dict[str, float]:
+def _medians(runs: list[Sample]) -> dict[str, float | None]:
     return {
         "perSecond": round(median(run.per_second for run in runs), 1),
         "p50": round(median(run.p50 for run in runs), 3),
         "p99": round(median(run.p99 for run in runs), 3),
+        "longest": round(max(run.longest for run in runs), 3),
         "cpuMicroseconds": round(median(run.cpu_us for run in runs), 1),
         "cpuShare": round(median(run.cpu_share for run in runs), 3),
+        "memory": round(max(run.memory for run in runs), 1),
+        "statements": None if runs[0].statements is None else round(median(run.statements or 0 for run in runs), 2),
     }
 
 
@@ -107,9 +116,8 @@ def _setup(samples: Samples, seconds: int) -> dict[str, Any]:
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
         "versions": versions,
-        "rounds": len(samples[OURS]["get"]),
+        "rounds": max(len(runs) for runs in samples[OURS].values()),
         "seconds": seconds,
-        "connections": CONNECTIONS,
         "collections": COLLECTIONS,
         "assets": ASSETS,
     }

@@ -18,6 +18,8 @@ from typing import Any
 
 import httpx
 
+from bench.operations import OPERATIONS
+
 BENCH = Path(__file__).parent
 PEERS = BENCH / "peers"
 PEER_PYTHON = PEERS / ".venv/bin/python"
@@ -28,7 +30,10 @@ UVICORN = ["-m", "uvicorn", "--loop", "uvloop", "--http", "httptools", "--no-acc
 
 @dataclass
 class Service:
-    """A service, how it is started (`{port}` is filled in), and what asks for its answers."""
+    """A service, how it is started (`{port}` is filled in), what asks for its answers, and which operations it can do.
+
+    One that is told the operation (`is_told`) is started for each.
+    """
 
     name: str
     command: list[str]
@@ -36,6 +41,9 @@ class Service:
     environment: dict[str, str] = field(default_factory=dict)
     cwd: Path = BENCH.parent
     key: dict[str, Any] = field(default_factory=dict)
+    can: frozenset[str] = frozenset(OPERATIONS)
+    is_told: bool = False
+    tells_statements: bool = False
     port: int = 0
     pid: int = 0
 
@@ -44,8 +52,8 @@ class Service:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def ids(self) -> Path:
-        return self.folder / "ids"
+    def known(self) -> Path:
+        return self.folder / "known"
 
     @property
     def log(self) -> Path:
@@ -61,18 +69,30 @@ class Service:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def memory_mb(self) -> float:
+        """Memory of the running process, without that of its children."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1000
+
+    def statements(self) -> float | None:
+        """SQL statements run so far, where the service tells."""
+        if not self.tells_statements:
+            return None
+        text = httpx.get(f"{self.url}/metrics").text
+        return float(text.partition("\npinakes_sql_statements ")[2].partition("\n")[0])
+
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=f"{self.url}/v1", headers={"Authorization": self.authorization}, timeout=60)
 
     @contextmanager
-    def running(self, core: str | None = SERVER_CORE) -> Iterator[None]:
-        """The service as a process on a core, or on all of them; its output goes to `log`."""
+    def running(self, core: str | None = SERVER_CORE, **told: str) -> Iterator[None]:
+        """The service as a process on a core, or on all of them; its output goes to `log`. `told` is environment."""
         self.port = _free_port()
         pinned = [] if core is None else ["taskset", "-c", core]
         command = [*pinned, *(part.format(port=self.port) for part in self.command)]
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                command, cwd=self.cwd, env=os.environ | self.environment, stdout=log, stderr=subprocess.STDOUT
+                command, cwd=self.cwd, env=os.environ | self.environment | told, stdout=log, stderr=subprocess.STDOUT
             )
         self.pid = process.pid
         try:
@@ -92,25 +112,36 @@ class Service:
         sys.exit(f"{self.name} did not start:\n{self.log.read_text()}")
 
 
-def pinakes(folder: Path, key: dict[str, Any] | None = None) -> Service:
+def pinakes(folder: Path, key: dict[str, Any] | None = None, database_url: str = "", workers: int = 1) -> Service:
     """A new library with a key, or the one that has this key."""
     program = str(Path(sys.executable).parent / "pinakes")
     data = str(folder / "data")
+    quiet = {"PINAKES_ACCESS_LOG": "false", "PINAKES_LOG_LEVEL": "warning", "PINAKES_DATABASE_URL": database_url}
     if key is None:
-        made = subprocess.run([program, "key", "create", "--data", data, "--json"], capture_output=True, check=True)
+        create = [program, "key", "create", "--data", data, "--json"]
+        made = subprocess.run(create, env=os.environ | quiet, capture_output=True, check=True)
         key = json.loads(made.stdout)
-    command = [program, "serve", "--data", data, "--port", "{port}"]
-    quiet = {"PINAKES_ACCESS_LOG": "false", "PINAKES_LOG_LEVEL": "warning"}
-    return Service("pinakes", command, folder, quiet, key=key)
+    command = [program, "serve", "--data", data, "--port", "{port}", "--workers", str(workers)]
+    return Service("pinakes", command, folder, quiet, key=key, tells_statements=True)
 
 
-def bare(folder: Path, like: Service, answers: dict[str, Any]) -> Service:
+def bare(folder: Path, like: Service, answers: dict[str, tuple[Any, bytes]]) -> Service:
     """Answers recorded from `like`, sent again."""
     recorded = folder / "answers.json"
-    recorded.write_text(json.dumps(answers))
-    (folder / "ids").write_text(like.ids.read_text())
+    plain = {name: (headers, base64.b64encode(body).decode()) for name, (headers, body) in answers.items()}
+    recorded.write_text(json.dumps(plain))
+    (folder / "known").write_text(like.known.read_text())
     command = [sys.executable, *UVICORN, "--no-server-header", "--no-date-header", "--port", "{port}", "bench.bare:app"]
-    return Service("bare", command, folder, {"ANSWERS": str(recorded)}, key=like.key)
+    environment = {"ANSWERS": str(recorded)}
+    return Service("bare", command, folder, environment, key=like.key, can=frozenset(answers), is_told=True)
+
+
+def querying(folder: Path, like: Service, recorded: Service) -> Service:
+    """The statement and JSON of a read without the rest, on the database of `like`."""
+    (folder / "known").write_text(like.known.read_text())
+    environment = recorded.environment | {"SQL": str(like.folder / "data" / "pinakes.db")}
+    can = frozenset({"get", "list"})
+    return Service("bare SQL", recorded.command, folder, environment, key=like.key, can=can, is_told=True)
 
 
 def idiomatic(folder: Path) -> Service:
@@ -119,7 +150,8 @@ def idiomatic(folder: Path) -> Service:
     seed = [str(PEER_PYTHON), "-m", "idiomatic.seed", str(ASSETS)]
     made = subprocess.run(seed, cwd=PEERS, env=os.environ | environment, capture_output=True, check=True)
     command = [str(PEER_PYTHON), *UVICORN, "--port", "{port}", "idiomatic.app:app"]
-    return Service("idiomatic", command, folder, environment, PEERS, json.loads(made.stdout))
+    can = frozenset({"get", "list", "create", "add"})
+    return Service("idiomatic", command, folder, environment, PEERS, json.loads(made.stdout), can)
 
 
 def _free_port() -> int:

@@ -1,31 +1,50 @@
 -- One operation for wrk. Arguments: the Authorization header, a number that makes this run's choices its own, the
--- operation, and a file of ids: on its first line collections, on its second assets.
+-- operation, and a file of what there is: on each line a name and then words, such as the ids of collections.
 -- Prints one line of JSON; times are microseconds.
 
-local operation, collections, assets, turn = nil, {}, {}, 0
+local operation, known, turn = nil, {}, 0
 local headers = {}
 
-local function words(line)
-   local found = {}
-   for word in line:gmatch("%S+") do found[#found + 1] = word end
-   return found
+local function any(name)
+   local words = known[name]
+   return words[math.random(#words)]
 end
 
-local function path()
-   return "/v1/collections/" .. collections[math.random(#collections)]
+local function get(path) return wrk.format("GET", path, headers) end
+
+local function send(method, path, body) return wrk.format(method, path, headers, body) end
+
+local function some(count)
+   local ids = {}
+   for n = 1, count do ids[n] = any("assets") end
+   return '{"assetIds":["' .. table.concat(ids, '","') .. '"]}'
+end
+
+-- `remove` with the number of an `add` before it sends the same, in the same order.
+local function members(method)
+   return function() return send(method, "/v1/collections/" .. any("collections") .. "/assets", some(49)) end
 end
 
 local operations = {
-   get = function() return wrk.format("GET", path(), headers) end,
-   list = function() return wrk.format("GET", "/v1/collections?pageSize=100", headers) end,
+   get = function() return get("/v1/collections/" .. any("collections")) end,
+   list = function() return get("/v1/collections?pageSize=100") end,
    create = function()
       turn = turn + 1
-      return wrk.format("POST", "/v1/collections", headers, '{"name":"Collection ' .. turn .. '"}')
+      return send("POST", "/v1/collections", '{"name":"Collection ' .. turn .. '"}')
    end,
-   add = function()
-      local ids = {}
-      for n = 1, 49 do ids[n] = assets[math.random(#assets)] end
-      return wrk.format("PUT", path() .. "/assets", headers, '{"assetIds":["' .. table.concat(ids, '","') .. '"]}')
+   add = members("PUT"),
+   remove = members("DELETE"),
+   first = function() return get(any("first")) end,
+   last = function() return get(any("last")) end,
+   bulk = function() return send("POST", "/v1/assets/get-bulk", some(200)) end,
+   thumbnail = function() return get(any("thumbnails")) end,
+   search = function() return send("POST", "/v1/search/assets", '{"query":"' .. any("words") .. ' ","limit":20}') end,
+   trash = function()
+      turn = turn + 1
+      local shared = known.shared
+      local body = '{"assetIds":["' .. shared[math.floor((turn - 1) / 2) % #shared + 1] .. '"]}'
+      if turn % 2 == 1 then return send("DELETE", "/v1/assets", body) end
+      return send("POST", "/v1/assets/restore", body)
    end,
 }
 
@@ -34,17 +53,19 @@ function init(arguments)
    headers["Content-Type"] = "application/json"
    math.randomseed(tonumber(arguments[2]))
    operation = operations[arguments[3]]
-   local file = assert(io.open(arguments[4]))
-   collections, assets = words(file:read("*l")), words(file:read("*l"))
-   file:close()
+   for line in io.lines(arguments[4]) do
+      local words = {}
+      for word in line:gmatch("%S+") do words[#words + 1] = word end
+      known[table.remove(words, 1)] = words
+   end
 end
 
 function request() return operation() end
 
 function done(summary, latency)
    local errors = summary.errors
-   io.write(string.format('{"requests":%d,"duration":%d,"failed":%d,"p50":%d,"p99":%d}\n',
+   io.write(string.format('{"requests":%d,"duration":%d,"failed":%d,"p50":%d,"p99":%d,"longest":%d}\n',
       summary.requests, summary.duration,
       errors.connect + errors.read + errors.write + errors.status + errors.timeout,
-      latency:percentile(50), latency:percentile(99)))
+      latency:percentile(50), latency:percentile(99), latency.max))
 end

@@ -168,7 +168,9 @@ def concepts_of(links: list[Link]) -> list[UsedModel]:
 
 def _shown(links: list[Link]) -> list[Link]:
     """For each ingredient the oldest of the models that it is linked to most surely, unless these are in the trash."""
-    found = []
+    found: list[Link] = []
+    if not links:  # as most have none, and lists of hundreds are shown
+        return found
     for position in sorted({link.position for link in links}):
         here = [link for link in links if link.position == position]
         surest = max(link.sure for link in here)

@@ -61,7 +61,7 @@ class SearchSql:
         lists = [] if wanted.filter is None else filters.lists(noun, owner, wanted.filter)
         alike = None if near is None else (f"SELECT value AS number FROM {NUMBERS} near", (id_list(near),))
         needed = [list for list in (match, alike) if list is not None]
-        least, count = self._least([*needed, *lists], MANY if is_ranked else FEW)
+        least, count = self._least([*needed, *lists], match, MANY if is_ranked else FEW)
         where = self._conditions(noun, owner, wanted)
         return _Plan(noun, owner, where, match, near, alike, least, count, is_ranked)
 
@@ -89,11 +89,16 @@ class SearchSql:
             return near
         return {row[0]: row[1] for row in self._query(_MODELS_OF, (id_list(near.items()), owner, owner, owner))}
 
-    def _least(self, lists: list[Sql], most: int) -> tuple[Sql | None, int]:
-        """The list with the fewest rows, and how many; none when all have more than `most`."""
+    def _least(self, lists: list[Sql], match: Sql | None, most: int) -> tuple[Sql | None, int]:
+        """The list with the fewest rows, and how many; none when all have more than `most`.
+
+        What has the words is counted from the newest on: PostgreSQL would gather all that has a word that most have.
+        """
         if not lists:
             return None, most + 1
-        counts = ", ".join(f"(SELECT count(*) FROM ({sql} LIMIT {most + 1}) few)" for sql, _ in lists)
+        order = {True: " ORDER BY rowid DESC", False: ""}
+        counted = [f"{list[0]}{order[list is match]} LIMIT {most + 1}" for list in lists]
+        counts = ", ".join(f"(SELECT count(*) FROM ({sql}) few)" for sql in counted)
         (row,) = self._query(f"SELECT {counts}", tuple(value for _, values in lists for value in values))
         count, at = min((count, at) for at, count in enumerate(row))
         return (lists[at] if count <= most else None), count

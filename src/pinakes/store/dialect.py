@@ -111,7 +111,10 @@ class Driver(Protocol):
 
 
 class Spelling(NamedTuple):
-    """How an engine keeps words and is asked for them. `terms` spells what is kept, from words with spaces between."""
+    """How an engine keeps words and is asked for them. `terms` spells what is kept, from words with spaces between.
+
+    `counted` takes a table, its owner, the condition `match` and the most to count; and at each mark what is asked for.
+    """
 
     terms: Callable[[str], str]
     then: str
@@ -120,16 +123,27 @@ class Spelling(NamedTuple):
     both: str
     either: str
     without: str
+    counted: str
 
 
 def _with_positions(terms: str) -> str:
     return " ".join(f"{term}:{position}" for position, term in enumerate(terms.split(" "), 1))
 
 
-FTS5 = Spelling(str, " ", '"{}"', '"{}" *', " AND ", " OR ", "({}) NOT ({})")
+_COUNTED = "(SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {match} LIMIT {most}) few)"
+
+FTS5 = Spelling(str, " ", '"{}"', '"{}" *', " AND ", " OR ", "({}) NOT ({})", _COUNTED)
 """Of SQLite."""
 
-TSVECTOR = Spelling(_with_positions, " <-> ", "({})", "({}:*)", " & ", " | ", "({}) & !({})")
+# An index of words gives all that have one, before the first can be counted. Where more than one in seven of the newest
+# have it, as many as are counted are met sooner on the way from the newest on.
+_COUNTED_FROM_NEWEST = _COUNTED.replace("LIMIT", "ORDER BY rowid DESC LIMIT")
+_NEWEST = "(SELECT * FROM {table} WHERE owner = {owner:d} ORDER BY rowid DESC LIMIT 490) {table}"
+_COUNTED_EITHER_WAY = (
+    f"CASE WHEN (SELECT count(*) FROM {_NEWEST} WHERE {{match}}) > 70 THEN {_COUNTED_FROM_NEWEST} ELSE {_COUNTED} END"
+)
+
+TSVECTOR = Spelling(_with_positions, " <-> ", "({})", "({}:*)", " & ", " | ", "({}) & !({})", _COUNTED_EITHER_WAY)
 """Of PostgreSQL."""
 
 

@@ -61,7 +61,11 @@ class SearchSql:
         lists = [] if wanted.filter is None else filters.lists(noun, owner, wanted.filter)
         alike = None if near is None else (f"SELECT value AS number FROM {NUMBERS} near", (id_list(near),))
         needed = [list for list in (match, alike) if list is not None]
-        least, count = self._least([*needed, *lists], match, MANY if is_ranked else FEW)
+        most = MANY if is_ranked else FEW
+        counts = [_counted(list, most) for list in [*needed, *lists]]
+        if match is not None:
+            counts[0] = _counted_words(self._driver.spelling, noun, owner, match, most)
+        least, count = self._least([*needed, *lists], counts, most)
         where = self._conditions(noun, owner, wanted)
         return _Plan(noun, owner, where, match, near, alike, least, count, is_ranked)
 
@@ -89,17 +93,12 @@ class SearchSql:
             return near
         return {row[0]: row[1] for row in self._query(_MODELS_OF, (id_list(near.items()), owner, owner, owner))}
 
-    def _least(self, lists: list[Sql], match: Sql | None, most: int) -> tuple[Sql | None, int]:
-        """The list with the fewest rows, and how many; none when all have more than `most`.
-
-        What has the words is counted from the newest on: PostgreSQL would gather all that has a word that most have.
-        """
+    def _least(self, lists: list[Sql], counts: list[Sql], most: int) -> tuple[Sql | None, int]:
+        """The list with the fewest rows, and how many; none when all have more than `most`."""
         if not lists:
             return None, most + 1
-        order = {True: " ORDER BY rowid DESC", False: ""}
-        counted = [f"{list[0]}{order[list is match]} LIMIT {most + 1}" for list in lists]
-        counts = ", ".join(f"(SELECT count(*) FROM ({sql}) few)" for sql in counted)
-        (row,) = self._query(f"SELECT {counts}", tuple(value for _, values in lists for value in values))
+        values = tuple(value for _, values in counts for value in values)
+        (row,) = self._query(f"SELECT {', '.join(sql for sql, _ in counts)}", values)
         count, at = min((count, at) for at, count in enumerate(row))
         return (lists[at] if count <= most else None), count
 
@@ -197,6 +196,18 @@ def _matched(noun: Noun, owner: int) -> str:
 def _match(spelling: Spelling, noun: Noun, owner: int, query: Query) -> Sql | None:
     """The list of what has the words."""
     return (_matched(noun, owner), (fulltext.anywhere(spelling, owner, query),)) if query.wanted else None
+
+
+def _counted(list: Sql, most: int) -> Sql:
+    """How many are in a list, or that they are more than `most`."""
+    return f"(SELECT count(*) FROM ({list[0]} LIMIT {most + 1}) few)", list[1]
+
+
+def _counted_words(spelling: Spelling, noun: Noun, owner: int, match: Sql, most: int) -> Sql:
+    """The same of the list of what has words."""
+    table = f"{noun}_text"
+    sql = spelling.counted.format(table=table, owner=owner, match=matching(table, owner), most=most + 1)
+    return sql, match[1] * sql.count("?")
 
 
 def _within(list: Sql, number: str = "x.number") -> Sql:

@@ -34,7 +34,7 @@ def main() -> None:
     load_before = os.getloadavg()[0]
     if load_before > 0.3:
         SAY.print(f"the machine is busy (load average {load_before:.1f}): the rates will be too low", style="yellow")
-    seconds, rounds = (1, 1) if options.quick else (options.seconds, options.rounds)
+    seconds, rounds = (2, 1) if options.quick else (options.seconds, options.rounds)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, _database(options.engine) as url:
         contenders = _prepare(Path(folder), url, options.workers)
         samples = _run(contenders, options.only or list(OPERATIONS), rounds, seconds, options.clients)
@@ -55,7 +55,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--clients", type=int, default=CONNECTIONS, help=f"connections ({CONNECTIONS})")
     parser.add_argument("--only", nargs="+", choices=OPERATIONS, metavar="OPERATION", help=", ".join(OPERATIONS))
     parser.add_argument("--json", action="store_true", help="print JSON, every sample in it")
-    parser.add_argument("--quick", action="store_true", help="one round of one second: does it work?")
+    parser.add_argument("--quick", action="store_true", help="one round of two seconds")
     parser.add_argument("--rounds", type=int, default=5, help="times each service has its turn (5)")
     parser.add_argument("--seconds", type=int, default=4, help="seconds for each operation and turn (4)")
     return parser.parse_args()

@@ -21,6 +21,8 @@ from bench.services import ASSETS, COLLECTIONS, PEER_PYTHON
 # samples[service][operation]: one for each round
 Samples = dict[str, dict[str, list[Sample]]]
 OURS = "pinakes"
+WIDTH = 120
+"""Columns of the table where nobody says how many there are."""
 PACKAGES = ("pinakes", "starlette", "uvicorn", "msgspec", "apsw")
 PEER_PACKAGES = ("fastapi", "pydantic", "sqlalchemy", "aiosqlite", "uvicorn")
 
@@ -52,6 +54,8 @@ def summary(samples: Samples, engine: str, clients: int, seconds: int, load_befo
 def print_tables(found: dict[str, Any]) -> None:
     """Requests a second, latencies and ratios, for people."""
     console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH
     setup = found["setup"]
     console.print(f"{setup['date']}, {setup['machine']}")
     console.print(f"{setup['rounds']} × {setup['seconds']} s, {setup['connections']} connections, {setup['engine']}")

@@ -150,7 +150,7 @@ def idiomatic(folder: Path) -> Service:
     seed = [str(PEER_PYTHON), "-m", "idiomatic.seed", str(ASSETS)]
     made = subprocess.run(seed, cwd=PEERS, env=os.environ | environment, capture_output=True, check=True)
     command = [str(PEER_PYTHON), *UVICORN, "--port", "{port}", "idiomatic.app:app"]
-    can = frozenset({"get", "list", "create", "add"})
+    can = frozenset({"get", "list", "create", "add", "remove"})
     return Service("idiomatic", command, folder, environment, PEERS, json.loads(made.stdout), can)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query
-from sqlalchemy import select, tuple_
+from sqlalchemy import delete, select, tuple_
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
@@ -21,6 +21,8 @@ from idiomatic.schemas import (
     CollectionOut,
     CollectionPage,
     NewCollection,
+    RemoveAnswer,
+    RemoveReport,
 )
 
 router = APIRouter(prefix="/v1/collections")
@@ -108,6 +110,27 @@ async def add_assets(session: Session, key: Editor, id: str, body: AssetIds) -> 
         unchanged=[asset_id for asset_id in wanted if asset_id not in added],
     )
     return AddAnswer(collection=CollectionOut.of(collection), report=report)
+
+
+@router.delete("/{id}/assets", response_model_exclude_none=True)
+async def remove_assets(session: Session, key: Editor, id: str, body: AssetIds) -> RemoveAnswer:
+    collection = await load_collection(session, key.project_id, id)
+    wanted = list(dict.fromkeys(body.asset_ids))
+    members = (CollectionAsset.collection_id == id, CollectionAsset.asset_id.in_(wanted))
+    removed = set(await session.scalars(delete(CollectionAsset).where(*members).returning(CollectionAsset.asset_id)))
+    if removed:
+        collection.asset_count = Collection.asset_count - len(removed)
+        collection.updated_at = now()
+        if collection.thumbnail_id in removed:
+            collection.thumbnail_id = None
+        await session.flush()
+        await session.refresh(collection, ["asset_count"])
+    await session.commit()
+    report = RemoveReport(
+        removed=[asset_id for asset_id in wanted if asset_id in removed],
+        unchanged=[asset_id for asset_id in wanted if asset_id not in removed],
+    )
+    return RemoveAnswer(collection=CollectionOut.of(collection), report=report)
 
 
 async def check_assets(session: AsyncSession, project_id: str, ids: list[str]) -> None:

@@ -81,3 +81,13 @@ class AddReport(Schema):
 class AddAnswer(Schema):
     collection: CollectionOut
     report: AddReport
+
+
+class RemoveReport(Schema):
+    removed: list[str]
+    unchanged: list[str]
+
+
+class RemoveAnswer(Schema):
+    collection: CollectionOut
+    report: RemoveReport

@@ -11,14 +11,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import loops, prepare, services
+from bench import large, loops, prepare, services
 from bench.load import CONNECTIONS, Sample, measure, require_tools
 from bench.operations import OPERATIONS
 from bench.report import Samples, print_tables, summary
 from bench.services import Service
 from local.postgres import QUICK, temporary_server
 from pinakes import projects
-from pinakes.config import Config
 from pinakes.library import open_library
 
 SAY = Console(stderr=True, style="dim", highlight=False)
@@ -36,7 +35,7 @@ def main() -> None:
         SAY.print(f"the machine is busy (load average {load_before:.1f}): the rates will be too low", style="yellow")
     seconds, rounds = (2, 1) if options.quick else (options.seconds, options.rounds)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, _database(options.engine) as url:
-        contenders = _prepare(Path(folder), url, options.workers)
+        contenders = _prepare(Path(folder), url, options)
         samples = _run(contenders, options.only or list(OPERATIONS), rounds, seconds, options.clients)
     found = summary(samples, options.engine, options.clients, seconds, load_before)
     if options.json:
@@ -51,6 +50,11 @@ def _options() -> argparse.Namespace:
         "--peers", action="store_true", help="stop if bench/peers is not set up; without this, leave the peers out"
     )
     parser.add_argument("--engine", choices=("sqlite", "postgres"), default="sqlite", help="of pinakes (sqlite)")
+    parser.add_argument(
+        "--large",
+        action="store_true",
+        help="a million assets and collections, five million memberships; no peers",
+    )
     parser.add_argument("--workers", type=int, default=1, help="processes of pinakes, on postgres (1)")
     parser.add_argument("--clients", type=int, default=CONNECTIONS, help=f"connections ({CONNECTIONS})")
     parser.add_argument("--only", nargs="+", choices=OPERATIONS, metavar="OPERATION", help=", ".join(OPERATIONS))
@@ -72,19 +76,21 @@ def _database(engine: str) -> Iterator[str]:
         yield server.create_database("bench")
 
 
-def _prepare(folder: Path, database_url: str, workers: int) -> list[Service]:
+def _prepare(folder: Path, database_url: str, options: argparse.Namespace) -> list[Service]:
     """Services that hold the same things and, as far as the benchmark goes, behave the same."""
-    ours = services.pinakes(_sub(folder, "pinakes"), database_url=database_url, workers=workers)
+    ours = services.pinakes(
+        _sub(folder, "pinakes"), database_url, options.workers, large.make if options.large else services.make_key
+    )
     SAY.print(f"filling {ours.name}")
     with ours.running():
-        prepare.fill(ours)
+        (large.look if options.large else prepare.fill)(ours)
         answers, refusals = prepare.record(ours), prepare.refusals(ours)
     bare = services.bare(_sub(folder, "bare"), ours, answers)
     contenders = [ours, bare]
     if not database_url:
         contenders.append(services.querying(_sub(folder, "querying"), ours, bare))
-    if not services.PEER_PYTHON.exists():
-        SAY.print("without the peers, which are not set up: make bench-peers")
+    if options.large or not services.PEER_PYTHON.exists():
+        SAY.print("without the peers, which are for the small size and set up by make bench-peers")
         return contenders
     peer = services.idiomatic(_sub(folder, "idiomatic"))
     SAY.print(f"filling {peer.name}")
@@ -143,10 +149,10 @@ def _turn(service: Service, wanted: list[str], turn: int, seconds: int, clients:
 
 def _loops(like: Service, wanted: list[str], turn: int, seconds: int) -> Iterator[tuple[str, str, Sample]]:
     """In the library of `like`, which does not run meanwhile."""
-    config = Config(data=str(like.folder / "data"), database_url=like.environment["PINAKES_DATABASE_URL"])
     known = prepare.read(like)
-    with closing(open_library(config, create=False)) as library:
-        owner = projects.get_all(library)[0].number
+    with closing(open_library(like.config, create=False)) as library:
+        numbers = {project.id: project.number for project in projects.get_all(library)}
+        owner = numbers[like.key["projectId"]]
         for name, batch in BATCHES.items():
             for operation in (one for one in ("create", "add", "remove") if one in wanted):
                 done = loops.rate(library, owner, known, operation, seconds, batch, turn * 2 + (batch == 1))

@@ -46,7 +46,8 @@ async def replay(scope: Message, receive: Receive, send: Send) -> None:
 def querying(path: str) -> Callable[[Message, Receive, Send], Awaitable[None]]:
     """The same with the statement."""
     execute, encode = apsw.Connection(path).execute, msgspec.json.Encoder().encode
-    ((owner, project),) = execute("SELECT number, id FROM project").fetchall()
+    project = os.environ["PROJECT"]
+    ((owner,),) = execute("SELECT number FROM project WHERE id = ?", (project,)).fetchall()
     headers = [header for header in START["headers"] if header[0] != b"content-length"]
 
     def shown(row: Any) -> Collection:

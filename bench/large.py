@@ -8,16 +8,20 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 from rich.console import Console
 from rich.table import Table
 
-from bench import large_store
+from bench import large_store, prepare
 from bench.large_rows import Library as Rows
 from bench.large_rows import Sizes, Stored
 from bench.large_store import Part
+from bench.large_verbs import largest_collection, look_around
 from bench.prepare import png
-from pinakes import projects
+from bench.search_library import word
+from bench.services import Service
+from pinakes import access, collections, projects
 from pinakes.access import NewApiKey
 from pinakes.asset_types import THUMBNAIL_SIZES
 from pinakes.config import Config
@@ -43,6 +47,30 @@ def fill(
     rows = Rows(sizes, [numbers[id] for id in ids], stored, TSVECTOR if config.is_postgres else FTS5)
     large_store.write(config, rows.batches(), progress)
     return {"apiKey": key.id, "apiSecret": key.secret, "projectId": ids[0]}
+
+
+def make(config: Config) -> dict[str, str]:
+    """A library of the usual size for the benchmark of a server; its admin's key."""
+    return fill(config, Sizes(1_000_000, 1_000_000, 5_000_000, 5_000), progress=lambda _: None)
+
+
+def look(service: Service) -> None:
+    """Write what `wrk.lua` picks from out of a running large library: things of all ages."""
+    with closing(open_library(service.config, create=False)) as library:
+        secret = access.hash_secret(service.key["apiSecret"])
+        actor = access.authenticate(library, service.key["apiKey"], secret, None)
+        world = look_around(library, actor, pages=400)
+        shared = world.assets[: prepare.SHARED]
+        for id in world.collections[: prepare.SHARED_BY]:
+            for at in range(0, len(shared), 49):
+                collections.add(library, actor, id, "asset", shared[at : at + 49])
+        words = [word(rank) for rank in range(20, 30)]
+        biggest = largest_collection(world)
+    known = {"collections": world.collections, "assets": world.assets[len(shared) :], "shared": shared, "words": words}
+    with service.client() as client:
+        known |= prepare.pages(client, biggest)
+        known["thumbnails"] = [prepare.thumbnail(client, id) for id in shared[:20]]
+    prepare.write(service, known)
 
 
 def _store(library: Library) -> list[Stored]:

@@ -41,7 +41,7 @@ def fill(service: Service) -> None:
         known = {"collections": collections[SHARED_BY:], "assets": assets[:-SHARED], "shared": shared}
         known |= pages(client, large) if "last" in service.can else {}
         if "thumbnail" in service.can:
-            known |= {"words": ["asset"], "thumbnails": [_thumbnail(client, id) for id in assets[:20]]}
+            known |= {"words": ["asset"], "thumbnails": [thumbnail(client, id) for id in assets[:20]]}
     write(service, known)
 
 
@@ -64,7 +64,8 @@ def pages(client: httpx.Client, large: str) -> Known:
     return {"first": [first], "last": [last]}
 
 
-def _thumbnail(client: httpx.Client, id: str) -> str:
+def thumbnail(client: httpx.Client, id: str) -> str:
+    """The path of an asset's thumbnail."""
     url: str = client.get(f"/assets/{id}").json()["asset"]["thumbnail"]["url"]
     return "/" + url.split("/", 3)[3]
 

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from bench import search_library, services
 from bench.search_library import word
+from pinakes.config import Config
 
 SCRIPT = Path(__file__).parent / "search.lua"
 SAY = Console(stderr=True, style="dim", highlight=False)
@@ -83,18 +84,16 @@ def _options() -> argparse.Namespace:
 
 
 def _prepared(folder: Path, count: int) -> services.Service:
-    kept = folder / "key.json"
-    if kept.exists():
-        service = services.pinakes(folder, json.loads(kept.read_text()))
-    else:
-        folder.mkdir(exist_ok=True)
-        service = services.pinakes(folder)
+    def make(config: Config) -> services.Key:
+        key = services.make_key(config)
         SAY.print(f"filling a library with {count:,} assets")
         started = time.monotonic()
-        search_library.fill(folder / "data" / "pinakes.db", count)
-        kept.write_text(json.dumps(service.key))
+        search_library.fill(config.database_path, count)
         SAY.print(f"filled in {time.monotonic() - started:.0f} s")
-    return service
+        return key
+
+    folder.mkdir(exist_ok=True)
+    return services.pinakes(folder, make=make)
 
 
 def _cases(service: services.Service, only: str) -> dict[str, list[dict[str, Any]]]:

@@ -10,8 +10,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,11 @@ from typing import Any
 import httpx
 
 from bench.operations import OPERATIONS
+from pinakes import access, projects
+from pinakes.config import Config
+from pinakes.library import open_library
 
+Key = dict[str, Any]
 BENCH = Path(__file__).parent
 PEERS = BENCH / "peers"
 PEER_PYTHON = PEERS / ".venv/bin/python"
@@ -40,10 +44,11 @@ class Service:
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
     cwd: Path = BENCH.parent
-    key: dict[str, Any] = field(default_factory=dict)
+    key: Key = field(default_factory=dict)
     can: frozenset[str] = frozenset(OPERATIONS)
     is_told: bool = False
     tells_statements: bool = False
+    config: Config = field(default_factory=Config)
     port: int = 0
     pid: int = 0
 
@@ -112,17 +117,27 @@ class Service:
         sys.exit(f"{self.name} did not start:\n{self.log.read_text()}")
 
 
-def pinakes(folder: Path, key: dict[str, Any] | None = None, database_url: str = "", workers: int = 1) -> Service:
-    """A new library with a key, or the one that has this key."""
+def pinakes(
+    folder: Path, database_url: str = "", workers: int = 1, make: Callable[[Config], Key] | None = None
+) -> Service:
+    """A new library, which `make` makes for a key of its own, or the one that is there."""
     program = str(Path(sys.executable).parent / "pinakes")
-    data = str(folder / "data")
+    config = Config(data=str(folder / "data"), database_url=database_url)
+    kept = folder / "key.json"
+    if not kept.exists():
+        kept.write_text(json.dumps((make or make_key)(config)))
     quiet = {"PINAKES_ACCESS_LOG": "false", "PINAKES_LOG_LEVEL": "warning", "PINAKES_DATABASE_URL": database_url}
-    if key is None:
-        create = [program, "key", "create", "--data", data, "--json"]
-        made = subprocess.run(create, env=os.environ | quiet, capture_output=True, check=True)
-        key = json.loads(made.stdout)
-    command = [program, "serve", "--data", data, "--port", "{port}", "--workers", str(workers)]
-    return Service("pinakes", command, folder, quiet, key=key, tells_statements=True)
+    command = [program, "serve", "--data", config.data, "--port", "{port}", "--workers", str(workers)]
+    key = json.loads(kept.read_text())
+    return Service("pinakes", command, folder, quiet, key=key, tells_statements=True, config=config)
+
+
+def make_key(config: Config) -> Key:
+    """A library with nothing but a project and an admin's key."""
+    with closing(open_library(config)) as library:
+        project = projects.create_first(library, "Benchmark")
+        made = access.create_first_key(library, project, access.NewApiKey("Benchmark", "admin"))
+    return {"apiKey": made.id, "apiSecret": made.secret, "projectId": project}
 
 
 def bare(folder: Path, like: Service, answers: dict[str, tuple[Any, bytes]]) -> Service:
@@ -139,7 +154,7 @@ def bare(folder: Path, like: Service, answers: dict[str, tuple[Any, bytes]]) -> 
 def querying(folder: Path, like: Service, recorded: Service) -> Service:
     """The statement and JSON of a read without the rest, on the database of `like`."""
     (folder / "known").write_text(like.known.read_text())
-    environment = recorded.environment | {"SQL": str(like.folder / "data" / "pinakes.db")}
+    environment = recorded.environment | {"SQL": str(like.config.database_path), "PROJECT": like.key["projectId"]}
     can = frozenset({"get", "list"})
     return Service("bare SQL", recorded.command, folder, environment, key=like.key, can=can, is_told=True)
 

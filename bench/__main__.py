@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import large, loops, prepare, services
+from bench import chart, large, loops, prepare, services
 from bench.load import CONNECTIONS, Sample, measure, require_tools
 from bench.operations import OPERATIONS
 from bench.report import Samples, print_tables, summary
@@ -38,6 +38,8 @@ def main() -> None:
         contenders = _prepare(Path(folder), url, options)
         samples = _run(contenders, options.only or list(OPERATIONS), rounds, seconds, options.clients)
     found = summary(samples, options.engine, options.clients, seconds, load_before)
+    if options.svg:
+        chart.save(found, options.svg)
     if options.json:
         print(json.dumps(found, indent=2))
     else:
@@ -59,6 +61,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--clients", type=int, default=CONNECTIONS, help=f"connections ({CONNECTIONS})")
     parser.add_argument("--only", nargs="+", choices=OPERATIONS, metavar="OPERATION", help=", ".join(OPERATIONS))
     parser.add_argument("--json", action="store_true", help="print JSON, every sample in it")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw a chart, too")
     parser.add_argument("--quick", action="store_true", help="one round of two seconds")
     parser.add_argument("--rounds", type=int, default=5, help="times each service has its turn (5)")
     parser.add_argument("--seconds", type=int, default=4, help="seconds for each operation and turn (4)")

@@ -1,16 +1,17 @@
 """A library: everything a verb needs, and the only place where the parts are put together."""
 
+from __future__ import annotations
+
 import secrets
 import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from pinakes import ids
-from pinakes.bearer import Verifier
 from pinakes.blob_urls import open_blobs, open_parts
 from pinakes.blobs import Blobs
 from pinakes.config import Config, aws_key
@@ -20,6 +21,9 @@ from pinakes.media import Media
 from pinakes.page import Tokens
 from pinakes.parts import Parts
 from pinakes.store import Store
+
+if TYPE_CHECKING:
+    from pinakes.bearer import Verifier
 
 _DAY_MS = 86_400_000
 
@@ -70,9 +74,18 @@ def open_library(config: Config, *, create: bool = True) -> Library:
         processes=config.decode_processes,
     )
     secret = _secret(store)
-    verifier = Verifier(config) if config.jwt_issuer else None
     links = Links(secret, config.link_lifetime_s)
-    return Library(config, store, blobs, open_parts(blobs), media, links, Tokens(secret), verifier, threading.Event())
+    parts, tokens = open_parts(blobs), Tokens(secret)
+    return Library(config, store, blobs, parts, media, links, tokens, _verifier(config), threading.Event())
+
+
+def _verifier(config: Config) -> Verifier | None:
+    """What checks tokens is loaded when an issuer is named: with its cryptography it takes 10 MB."""
+    if not config.jwt_issuer:
+        return None
+    from pinakes.bearer import Verifier
+
+    return Verifier(config)
 
 
 def open_store(config: Config, *, create: bool = False) -> Store:
@@ -80,7 +93,7 @@ def open_store(config: Config, *, create: bool = False) -> Store:
     return _prepared(config, create).open()
 
 
-def _prepared(config: Config, create: bool) -> "_Engine":
+def _prepared(config: Config, create: bool) -> _Engine:
     """A database that there is."""
     engine = _engine(config)
     if not create:

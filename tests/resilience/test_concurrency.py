@@ -51,6 +51,21 @@ def count(client: httpx.Client, collection_id: str) -> int:
     return int(ok(client.get(f"/collections/{collection_id}"))["collection"]["assetCount"])
 
 
+def test_what_was_answered_is_there_for_whoever_asks_next(server: Server) -> None:
+    """Also while others read all the time, with whom a request may share what it sees."""
+
+    def write_and_read(client: httpx.Client, number: int) -> None:
+        for turn in range(ROUNDS):
+            id = new_collection(client, f"{number}, {turn}")
+            ok(client.get(f"/collections/{id}"))
+            ok(client.put(f"/collections/{id}", json={"name": "again"}))
+            assert ok(client.get(f"/collections/{id}"))["collection"]["name"] == "again"
+            ok(client.delete(f"/collections/{id}"))
+            assert client.get(f"/collections/{id}").status_code == 404
+
+    at_once(server, write_and_read)
+
+
 def test_overlapping_adds(server: Server) -> None:
     added: list[str] = []
     with server.client() as client:

@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import secrets
 import time
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -185,7 +186,10 @@ class App:
         call: Call[Any, Any] = Call(self._library, self._threads, known.actor, params, headers)
         call.query = parse_query(route.query, scope["query_string"])
         try:
-            answer = await self._run(route, call, receive)
+            if route.decoder is None:
+                answer = await route.handler(call)
+            else:
+                answer = await self._run(route, route.decoder, call, receive)
         finally:
             if route.is_read:
                 await self._doorman.confirm(letter, known, route.scope)
@@ -193,14 +197,11 @@ class App:
             self._doorman.forget()
         return call.reply_status, [JSON, *call.reply_headers], encode(answer)
 
-    async def _run(self, route: Route, call: Call[Any, Any], receive: Receive) -> msgspec.Struct:
-        if route.decoder is None:
-            return await route.handler(call)
-        if not route.is_upload:
-            call.body = await self._body(route, route.decoder, receive, call.headers)
-            return await route.handler(call)
-        with self._upload_memory.hold(self._most_bytes(call.headers)):
-            call.body = await self._body(route, route.decoder, receive, call.headers)
+    async def _run(
+        self, route: Route, decoder: msgspec.json.Decoder[Any], call: Call[Any, Any], receive: Receive
+    ) -> msgspec.Struct:
+        with self._upload_memory.hold(self._most_bytes(call.headers)) if route.is_upload else nullcontext():
+            call.body = await self._body(route, decoder, receive, call.headers)
             return await route.handler(call)
 
     def _most_bytes(self, headers: dict[bytes, bytes]) -> int:

@@ -93,9 +93,12 @@ class SqliteDriver:
 
 
 class _Snapshot:
-    """`with store.read() as tx`. A class and not a generator: it costs a third, and every request passes here."""
+    """`with store.read() as tx`; inside another it is of the same moment.
 
-    __slots__ = ("_connection", "_execute", "_tx")
+    A class and not a generator: it costs a third, and every request passes here.
+    """
+
+    __slots__ = ("_connection", "_execute", "_is_inner", "_tx")
 
     def __init__(self, driver: SqliteDriver, tx: Tx) -> None:
         self._connection = driver.connection
@@ -104,7 +107,9 @@ class _Snapshot:
 
     def __enter__(self) -> Tx:
         try:
-            self._execute("BEGIN")
+            self._is_inner = self._connection.in_transaction
+            if not self._is_inner:
+                self._execute("BEGIN")
         except apsw.Error:
             with violations():
                 raise
@@ -113,7 +118,7 @@ class _Snapshot:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None or self._connection.in_transaction:  # SQLite ends it itself after some errors
+        if not self._is_inner and self._connection.in_transaction:  # SQLite ends it itself after some errors
             self._execute("COMMIT")
         if isinstance(error, apsw.Error):
             with violations():

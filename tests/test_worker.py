@@ -5,13 +5,19 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
+from conftest import make_assets
+from databases import ask_sql
 from shelves import left
 from structlog.testing import capture_logs
 
-from pinakes import processes, upkeep
+from bench.explain import explained
+from pinakes import assets, processes, upkeep
+from pinakes.access import Actor
+from pinakes.assets import AssetFilter
 from pinakes.config import Config
 from pinakes.errors import PinakesError
 from pinakes.library import Library
+from pinakes.tags import TagChange
 from pinakes.turns import Turn
 from pinakes.upkeep import SweepReport
 from pinakes.worker import Worker
@@ -27,6 +33,28 @@ def test_the_worker_sweeps_and_stops(library: Library, orphans: set[str]) -> Non
     assert time.monotonic() - begun < 2
     assert [(log["event"], log["blobs"]) for log in logs] == [("swept", 2)]
     assert left(library, orphans) == set()
+
+
+@pytest.mark.engine("postgres")
+def test_a_young_table_is_looked_at(library: Library, admin: Actor) -> None:
+    """Without, PostgreSQL compares all that has one tag with all that has another."""
+    tagged = make_assets(library, admin, 60)
+    for id in tagged:
+        assets.update_tags(library, admin, id, TagChange(add=["red", "blue"]))
+    wanted = AssetFilter(tags=("red", "blue"))
+    with explained(library) as before:
+        assets.get_page(library, admin, wanted, 100)
+    worker = Worker(library)
+    worker.start()
+    wait_for(lambda: ask_sql(library.config, "SELECT 1 FROM pg_stats WHERE tablename = 'asset_tag'") != [])
+    worker.stop()
+    with library.store.transaction() as tx:
+        assert tx.upkeep.learn() == []
+    with explained(library) as after:
+        assert len(assets.get_page(library, admin, wanted, 100).items) == 60
+    most = [max(step.reads for one in ran for step in one.steps) for ran in (before, after)]
+    assert most[0] > 10_000
+    assert most[1] <= 200
 
 
 def test_the_worker_survives_errors(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ _FETCHES = 4
 
 _POLL_S = 1.0
 _LOOK_S = 60.0
+_LEARN_S = 2.0
 _STOP_S = 8.0
 _LONGEST_WAIT_MS = 60_000
 _AWAY_WAIT_MS = 10_000
@@ -68,7 +69,7 @@ class Worker:
             self._renew_leases,
             *[partial(self._do_jobs, False)] * jobs,
             *[partial(self._do_jobs, True)] * _FETCHES,
-            *[self._note_often] * (not library.store.is_embedded),
+            *[self._note_often, self._learn_often] * (not library.store.is_embedded),
         ]
         self._threads = [
             threading.Thread(target=target, name=f"worker-{number}", daemon=True)
@@ -200,6 +201,12 @@ class Worker:
             self._stopping.wait(processes.NOTE_S)
         with _warning("process not noted"):
             processes.end(self._library, this)
+
+    def _learn_often(self) -> None:
+        """A young table takes bad ways until its engine has looked at it, which would do so by itself in a minute."""
+        while not self._stopping.wait(_LEARN_S):
+            with _warning("grown tables not looked at"), self._library.store.transaction() as tx:
+                tx.upkeep.learn()
 
 
 @contextmanager

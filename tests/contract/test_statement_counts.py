@@ -7,10 +7,8 @@ from typing import Any, NamedTuple
 import pytest
 from conftest import OpenDatabase
 from contract_server import Server, serving
-from databases import run_sql
 
 from pinakes.api.app import ROUTES
-from pinakes.config import Config
 
 SIZES = (1, 10, 100)
 RUNS = 10
@@ -79,8 +77,6 @@ def counted(
         found = {}
         for size in SIZES:
             _fill(shelf, size)
-            if url:
-                run_sql(Config(database_url=url), "ANALYZE")  # which this PostgreSQL does not do by itself
             found[size] = {call: _measure(shelf, call, size) for call in _rows()}
         yield found
 

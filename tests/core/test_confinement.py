@@ -221,6 +221,8 @@ def _sweep(library: Library) -> None:
 
 def _look_at_all(library: Library, sha256: str) -> None:
     library.ready()
+    with library.store.transaction() as tx:
+        tx.upkeep.learn()
     upkeep.check(library, is_quick=True)
     with library.store.survey() as tx:
         tx.upkeep.users([sha256])

@@ -38,6 +38,13 @@ _ENDED = ("57P01", "57P02", "57P05", "25P03", "25P04")
 _BROKEN = "08"
 """The class of what poolers tell when they have lost the server."""
 
+_GROWN = """
+SELECT quote_ident(relname) FROM pg_stat_user_tables
+WHERE schemaname = current_schema() AND n_mod_since_analyze > 50 AND n_mod_since_analyze * 2 > n_live_tup
+ORDER BY relname
+"""
+"""Tables of which half or more is new since anybody gathered their statistics."""
+
 
 def connect(url: str, *, is_replica: bool = False) -> psycopg.Connection:
     """A connection that is in no transaction by itself."""
@@ -174,6 +181,12 @@ class Link:
 
     def settle(self) -> None:
         self.command("ANALYZE")
+
+    def learn(self) -> list[str]:
+        names = [row[0] for row in self.query(_GROWN)]
+        if names:
+            self.command(f"ANALYZE {', '.join(names)}")
+        return names
 
     def damage(self, is_quick: bool) -> list[str]:  # noqa: ARG002 - looking into files is `pg_amcheck`'s
         """Pages that PostgreSQL found damaged; it looks at each page it reads when it keeps checksums."""

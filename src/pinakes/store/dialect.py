@@ -105,6 +105,10 @@ class Driver(Protocol):
         """Many rows have come: have the engine look at what there is now, if it plans by that."""
         ...
 
+    def learn(self) -> list[str]:
+        """Look at the tables that have grown much since the engine last did, if it plans by that; which these were."""
+        ...
+
     def damage(self, is_quick: bool) -> list[str]:
         """What the engine itself finds wrong with what it keeps."""
         ...

@@ -84,6 +84,9 @@ class SqliteDriver:
     def settle(self) -> None:
         """Plans are made without statistics here."""
 
+    def learn(self) -> list[str]:
+        return []
+
     def damage(self, is_quick: bool) -> list[str]:
         try:
             rows = self.query("PRAGMA quick_check" if is_quick else "PRAGMA integrity_check")

@@ -80,6 +80,10 @@ class UpkeepSql:
         self._query = driver.query
         self._change = driver.change
 
+    def learn(self) -> list[str]:
+        """Have the engine look at tables that have grown much; which these were. Outside of a transaction."""
+        return self._driver.learn()
+
     def setting(self, name: str, default: str) -> str:
         """A setting of the library itself, stored with its default when it is new."""
         self._change("INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, default))

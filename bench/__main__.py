@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import chart, large, loops, prepare, services
+from bench import chart, large, loops, naive, prepare, services
 from bench.load import CONNECTIONS, Sample, measure, require_tools
 from bench.operations import OPERATIONS
 from bench.report import Samples, print_tables, summary
@@ -23,6 +23,8 @@ from pinakes.library import open_library
 SAY = Console(stderr=True, style="dim", highlight=False)
 BATCHES = {"loop of 32": 32, "loop of 1": 1}
 """Changes for each commit in bare loops, by the name of the loop."""
+
+NAIVE = "naive loop of 32"
 
 
 def main() -> None:
@@ -36,7 +38,10 @@ def main() -> None:
     seconds, rounds = (2, 1) if options.quick else (options.seconds, options.rounds)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, _database(options.engine) as url:
         contenders = _prepare(Path(folder), url, options)
-        samples = _run(contenders, options.only or list(OPERATIONS), rounds, seconds, options.clients)
+        wanted = options.only or list(OPERATIONS)
+        samples = _run(contenders, wanted, rounds, seconds, options.clients)
+        if options.large and "add" in wanted:
+            samples[NAIVE] = {"add": _naive(Path(folder), rounds, seconds)}
     found = summary(samples, options.engine, options.clients, seconds, load_before)
     if options.svg:
         chart.save(found, options.svg)
@@ -159,7 +164,18 @@ def _loops(like: Service, wanted: list[str], turn: int, seconds: int) -> Iterato
         for name, batch in BATCHES.items():
             for operation in (one for one in ("create", "add", "remove") if one in wanted):
                 done = loops.rate(library, owner, known, operation, seconds, batch, turn * 2 + (batch == 1))
-                yield name, operation, Sample(done, 0, 0, 0, 1e6 / done, 1, 0, None)
+                yield name, operation, _of_loop(done)
+
+
+def _naive(folder: Path, rounds: int, seconds: int) -> list[Sample]:
+    """The same for a schema of random ids, as large as ours."""
+    SAY.print(f"filling a naive schema, then {rounds} rounds of it")
+    with naive.library(folder, 1_000_000, 1_000_000, 5_000_000) as made:
+        return [_of_loop(made.rate(seconds, 32)) for _ in range(rounds)]
+
+
+def _of_loop(per_second: float) -> Sample:
+    return Sample(per_second, 0, 0, 0, 1e6 / per_second, 1, 0, None)
 
 
 if __name__ == "__main__":

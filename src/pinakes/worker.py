@@ -205,8 +205,11 @@ class Worker:
     def _learn_often(self) -> None:
         """A young table takes bad ways until its engine has looked at it, which would do so by itself in a minute."""
         while not self._stopping.wait(_LEARN_S):
-            with _warning("grown tables not looked at"), self._library.store.transaction() as tx:
-                tx.upkeep.learn()
+            try:
+                with _warning("grown tables not looked at"), self._library.store.transaction() as tx:
+                    tx.upkeep.learn()
+            except Exception:  # noqa: BLE001 - a bug, but no reason to look no more
+                _log.exception("grown tables not looked at")
 
 
 @contextmanager

@@ -56,6 +56,7 @@ PREFIX = "/v1"
 _BASE64_GROWTH = 1.4
 _UPLOADS_IN_MEMORY = 4
 _OF_KEYS = frozenset({"keys.write", "projects.write"})
+_SAID_TO_ALL = frozenset({"UNAUTHORIZED", "UNAVAILABLE"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _SIGNED = {"/files": "GET, HEAD, OPTIONS", "/uploads": "PUT, OPTIONS"}
 """Where signed links lead, and what is taken there."""
@@ -180,19 +181,26 @@ class App:
         if method not in _SAFE:
             check_origin(headers, self._library.config.cors_origins)
         letter = self._letter(scope, headers)
-        known = self._doorman.recognize(letter) or await self._doorman.admit(letter)
-        self._limit.take(known.actor.key_id)
-        access.require(known.actor, route.scope)
+        # What an upload sends is stored before the writer confirms who it is from.
+        known = None if route.is_upload and not route.is_read else self._doorman.recognize(letter)
+        if known is None:
+            known = await self._doorman.admit(letter)
+        looks = self._threads.looks
         call: Call[Any, Any] = Call(self._library, self._threads, known.actor, params, headers)
-        call.query = parse_query(route.query, scope["query_string"])
         try:
+            self._limit.take(known.actor.key_id)
+            access.require(known.actor, route.scope)
+            call.query = parse_query(route.query, scope["query_string"])
             if route.decoder is None:
                 answer = await route.handler(call)
             else:
                 answer = await self._run(route, route.decoder, call, receive)
-        finally:
-            if route.is_read:
-                await self._doorman.confirm(letter, known, route.scope)
+        except PinakesError as error:
+            if error.code not in _SAID_TO_ALL:  # nobody else hears what is wrong with what they asked
+                await self._doorman.confirm(letter, known, route.scope, self._threads.looks != looks)
+            raise
+        if route.is_read:
+            await self._doorman.confirm(letter, known, route.scope, self._threads.looks != looks)
         if route.scope in _OF_KEYS:
             self._doorman.forget()
         return call.reply_status, [JSON, *call.reply_headers], encode(answer)

@@ -55,6 +55,7 @@ class Doorman:
     async def admit(self, letter: Letter) -> Admission:
         """As `authenticate`."""
         now = time.monotonic()
+        self._known.pop(_digest(letter), None)
         actor = await authenticate(self._library, self._threads, *letter)
         is_watched = self._library.store.is_embedded and actor.token is None
         known = Admission(actor, math.inf if is_watched else now + _MEMORY_S, self._library.store.version())
@@ -64,9 +65,13 @@ class Doorman:
             self._known[_digest(letter)] = known
         return known
 
-    async def confirm(self, letter: Letter, known: Admission, scope: str) -> None:
-        """After a read on this thread: what `admit` and `access.require` would raise by now."""
-        if known.version != self._library.store.version() or known.until <= time.monotonic():
+    async def confirm(self, letter: Letter, known: Admission, scope: str, has_looked: bool) -> None:
+        """What `admit` and `access.require` would raise by now.
+
+        `has_looked`: this thread has read from the store since the request came, or its version would be an old one.
+        """
+        is_same = known.version == self._library.store.version() and known.until > time.monotonic()
+        if not is_same or (self._library.store.is_embedded and not has_looked):
             access.require((await self.admit(letter)).actor, scope)
 
     def forget(self) -> None:

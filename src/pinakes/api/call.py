@@ -41,6 +41,8 @@ class Threads:
         self._looks = ThreadPoolExecutor(library.config.database_connections, thread_name_prefix="look")
         self._scans = ThreadPoolExecutor(_SCANS, thread_name_prefix="scan")
         self._shared: AbstractContextManager[object] | None = None
+        self.looks = 0
+        """How often something was read on the event loop so far."""
 
     def share(self) -> None:
         """On the embedded engine: let all reads that wait on the event loop by now be of one moment, that of the first.
@@ -48,6 +50,7 @@ class Threads:
         To begin and end to read costs more than most reads. The loop does what it was told first in, first out, so all
         that runs before the end was received before the moment, and nothing that was answered before is missing in it.
         """
+        self.looks += 1
         if self._shared is None:
             self._loop.call_soon(self._end_sharing)  # before it begins, or something could come in between
             shared = self._library.store.read()
@@ -99,11 +102,6 @@ def _settle(outcomes: list[tuple[Any, Any, BaseException | None]]) -> None:
             future.set_exception(error)
 
 
-def _confirm(library: Library, actor: Actor) -> None:
-    with library.store.glance() as tx:
-        access.confirm(tx, actor)
-
-
 def _confirmed(verb: Callable[..., T], library: Library, actor: Actor, *args: Any, **kwargs: Any) -> T:
     """The verb, unless its actor lost the key while the change waited for its turn."""
     with library.store.transaction() as tx:
@@ -143,13 +141,8 @@ class Call(Generic[Q, B]):
         return await self.threads.look(partial(verb, self.library, self.actor, *args, **kwargs))
 
     async def scan(self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Anything that may take long, in a thread; from a replica where there is one.
-
-        UNAUTHORIZED if the actor's key ended meanwhile.
-        """
-        found = await self.threads.scan(partial(verb, self.threads.replica, self.actor, *args, **kwargs))
-        await self.threads.look(partial(_confirm, self.library, self.actor))
-        return found
+        """Anything that may take long, in a thread; from a replica where there is one."""
+        return await self.threads.scan(partial(verb, self.threads.replica, self.actor, *args, **kwargs))
 
     async def upload(self, verb: Callable[..., T], *args: Any) -> T:
         """The slow half of an upload, of which few run at a time."""

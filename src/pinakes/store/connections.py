@@ -39,11 +39,12 @@ _BROKEN = "08"
 """The class of what poolers tell when they have lost the server."""
 
 _GROWN = """
-SELECT quote_ident(relname) FROM pg_stat_user_tables
-WHERE schemaname = current_schema() AND n_mod_since_analyze > 50 AND n_mod_since_analyze * 2 > n_live_tup
-ORDER BY relname
+SELECT quote_ident(s.relname) FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid
+WHERE s.schemaname = current_schema() AND s.n_live_tup BETWEEN 50 AND 1000000
+    AND s.n_live_tup > 2 * greatest(c.reltuples, 0)
+ORDER BY s.relname
 """
-"""Tables of which half or more is new since anybody gathered their statistics."""
+"""Young tables that have doubled since anybody looked at them; large ones are autovacuum's."""
 
 
 def connect(url: str, *, is_replica: bool = False) -> psycopg.Connection:
@@ -185,7 +186,7 @@ class Link:
     def learn(self) -> list[str]:
         names = [row[0] for row in self.query(_GROWN)]
         if names:
-            self.command(f"ANALYZE {', '.join(names)}")
+            self.command(f"ANALYZE (SKIP_LOCKED) {', '.join(names)}")
         return names
 
     def damage(self, is_quick: bool) -> list[str]:  # noqa: ARG002 - looking into files is `pg_amcheck`'s

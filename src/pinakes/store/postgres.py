@@ -154,10 +154,14 @@ class PostgresStore:
     def write(self, owner: int | None = None, *, beside: bool = False) -> Iterator[Tx]:
         with self.transaction() as tx:
             link: Link = self._local.link
-            is_first = not self._local.held
-            self._lock(link, owner, beside)
-            with self._begun(link) if is_first else _savepoint(link):
-                yield tx
+            if not self._local.held:
+                with self._begun(link):
+                    self._lock(link, owner, beside)
+                    yield tx
+            else:
+                self._lock(link, owner, beside)
+                with _savepoint(link):
+                    yield tx
 
     @contextmanager
     def _begun(self, link: Link) -> Iterator[None]:

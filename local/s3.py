@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Self
 
+from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from local.postgres import wait_until
@@ -50,7 +51,10 @@ class S3Server:
         return f"s3://{bucket}?endpoint=http://127.0.0.1:{self.port}&region={REGION}"
 
     def make_bucket(self, name: str) -> None:
-        """Make a bucket unless there is one: whatever is put there makes it."""
+        """Make a bucket unless there is one, for whatever is put there makes it; and wait until it keeps objects.
+
+        A server takes connections before it knows of its own volumes, which are all there once one is.
+        """
         keys = self.environment()
         store = S3Store(
             name,
@@ -60,7 +64,7 @@ class S3Server:
             secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
             client_options={"allow_http": True},
         )
-        store.put("made", b"")
+        wait_until(lambda: _keeps(store), "the S3 server to keep objects")
         store.delete("made")
 
     def environment(self) -> dict[str, str]:
@@ -112,3 +116,11 @@ class S3Server:
         if self._watch is not None:
             self._watch.end()
         self._process = self._watch = None
+
+
+def _keeps(store: S3Store) -> bool:
+    try:
+        store.put("made", b"made")
+        return bytes(store.get("made").bytes()) == b"made"
+    except BaseError:  # not yet
+        return False

@@ -57,7 +57,7 @@ def test_it_goes_on_where_it_was(server_folder: Path) -> None:
             image = base64.b64encode(PICTURE).decode()
             asset = client.post("/assets", json={"name": "a.png", "image": image}).json()["asset"]
             assert client.get(asset["url"], auth=None).content == PICTURE
-        assert len(workers_of(process)) == 2
+        wait_until(lambda: len(workers_of(process)) == 2, "the one that said so to end")
         everything = psutil.Process(process.pid).children(recursive=True)
         assert stop(process) == 0
         wait_until(lambda: not any(is_alive(one) for one in everything), "all servers to end")
@@ -70,7 +70,7 @@ def check(folder: Path, auth: tuple[str, str], id: str) -> None:
         with running(folder) as (process, said):
             assert list(said) == ["url"]
             asset = httpx.get(f"{said['url']}/v1/assets/{id}", auth=auth, timeout=60).json()["asset"]
-            assert httpx.get(asset["url"]).content == PICTURE
+            assert (answer := httpx.get(asset["url"])).content == PICTURE, answer.text
             found = subprocess.run(
                 ["bash", "-c", f"source {folder}/environment; {sys.executable} -m pinakes check"],
                 capture_output=True,
@@ -86,8 +86,16 @@ def check(folder: Path, auth: tuple[str, str], id: str) -> None:
 def workers_of(process: "subprocess.Popen[str]") -> list[psutil.Process]:
     """The processes of Pinakes below the one that watches them."""
     children = psutil.Process(process.pid).children()
-    (parent,) = [one for one in children if "pinakes" in one.cmdline() and "serve" in one.cmdline()]
-    return [one for one in parent.children() if "serve" in one.cmdline()]
+    (parent,) = [one for one in children if {"pinakes", "serve"} <= words_of(one)]
+    return [one for one in parent.children() if "serve" in words_of(one)]
+
+
+def words_of(process: psutil.Process) -> set[str]:
+    """Of its command; none when it has just ended."""
+    try:
+        return set(process.cmdline())
+    except psutil.Error:
+        return set()
 
 
 def is_alive(process: psutil.Process) -> bool:

@@ -9,7 +9,7 @@ UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .tools/bin/uv)
 # Options for what a target starts: make serve ARGS="--port 9000", make test ARGS="-k collections".
 ARGS ?=
 # The part of the package whose branches tests must cover by calling it: all below these edges, which run in processes of
-# their own. To trace those too would make the suite a sixth slower, and kill nothing at the moment it would be killed at.
+# their own. To trace those too would make the suite a sixth slower.
 EDGES := */pinakes/api/*,*/pinakes/web/*,*/pinakes/cli/*,*/pinakes/media/child.py,*/pinakes/media/probers/*
 
 # Say what there is.

@@ -22,7 +22,7 @@ def save(found: dict[str, Any], path: Path) -> None:
     setup = found["setup"]
     table = Table("", "", "requests a second", "", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1))
     table.columns[3].justify = "right"
-    for name, operation in OPERATIONS.items():
+    for name, label in OPERATIONS.items():
         rates = {
             service: results[name]["perSecond"]
             for service, results in found["results"].items()
@@ -30,8 +30,9 @@ def save(found: dict[str, Any], path: Path) -> None:
         }
         for service, rate in rates.items():
             bar = Bar(max(rates.values()), 0, rate, width=BAR_WIDTH, color=COLOURS[service])
-            label = operation.label if service == OURS else ""
-            table.add_row(label, service, bar, f"{rate:,.0f}", end_section=service == [*rates][-1])
+            table.add_row(
+                label if service == OURS else "", service, bar, f"{rate:,.0f}", end_section=service == [*rates][-1]
+            )
     console.print(table)
     where = f"{setup['machine']} · {setup['engine']} · {setup['connections']} connections · {setup['date'][:10]}"
     console.save_svg(str(path), title=where)

@@ -15,7 +15,6 @@ from typing import Any
 import apsw
 
 SCHEMA = """
-CREATE TABLE project (id TEXT PRIMARY KEY);
 CREATE TABLE asset (id TEXT PRIMARY KEY, project_id TEXT NOT NULL, name TEXT NOT NULL, created_at TEXT NOT NULL,
     deleted_at TEXT);
 CREATE TABLE collection (id TEXT PRIMARY KEY, project_id TEXT NOT NULL, name TEXT NOT NULL,

@@ -65,12 +65,12 @@ def print_tables(found: dict[str, Any]) -> None:
     table = Table(*columns, box=box.SIMPLE, padding=(0, 0, 0, 1))
     for column in table.columns[2:]:
         column.justify = "right"
-    for name, operation in OPERATIONS.items():
+    for name, label in OPERATIONS.items():
         table.add_section()
         for service, results in found["results"].items():
             if name in results:
                 ratio = found["ratios"].get(service, {}).get(name)
-                table.add_row(operation.label if service == OURS else "", service, *_cells(results[name], ratio))
+                table.add_row(label if service == OURS else "", service, *_cells(results[name], ratio))
     console.print(table)
     for name, versions in setup["versions"].items():
         console.print(f"{name}: {versions}", style="dim")

@@ -12,6 +12,9 @@ ARGS ?=
 # their own. To trace those too would make the suite a sixth slower.
 EDGES := */pinakes/api/*,*/pinakes/web/*,*/pinakes/cli/*,*/pinakes/media/child.py,*/pinakes/media/probers/*
 
+# What the peers of the benchmark are installed into.
+PEERS := $(patsubst %/requirements.txt,%/.venv/.stamp,$(wildcard bench/peers/*/requirements.txt))
+
 # Say what there is.
 help:
 	@awk '/^# /{text=substr($$0,3)} /^[a-z-]+:/{sub(/:.*/,""); printf "make %-12s %s\n",$$0,text}' Makefile
@@ -55,12 +58,12 @@ bench-quick: setup
 	@$(BIN)/python -m bench --quick $(ARGS)
 
 # Measure it beside other services that do the same job (bench/peers); needs wrk.
-bench-peers: setup bench/peers/.venv/.stamp
+bench-peers: setup $(PEERS)
 	@$(BIN)/python -m bench --peers $(ARGS)
 
 # Remove what the tools made; ./data stays.
 clean:
-	rm -rf .venv bench/peers/.venv .tools build dist htmlcov .coverage .coverage.* .hypothesis .*_cache
+	rm -rf .venv bench/peers/*/.venv .tools build dist htmlcov .coverage .coverage.* .hypothesis .*_cache
 	find bench src tests -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.stamp: pyproject.toml uv.lock | $(filter .tools/bin/uv,$(UV))
@@ -68,9 +71,9 @@ clean:
 	@$(UV) sync --quiet --locked
 	@touch $@
 
-bench/peers/.venv/.stamp: bench/peers/idiomatic/requirements.txt
-	@$(UV) venv --quiet --clear bench/peers/.venv
-	@$(UV) pip install --quiet --python bench/peers/.venv -r $<
+bench/peers/%/.venv/.stamp: bench/peers/%/requirements.txt
+	@$(UV) venv --quiet --clear $(@D)
+	@$(UV) pip install --quiet --python $(@D) -r $<
 	@touch $@
 
 # The copy of uv for a machine without one, from a Python with venv or, failing that, with pip.

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from rich.console import Console
 from bench import chart, large, loops, naive, prepare, services
 from bench.load import CONNECTIONS, Sample, measure, require_tools
 from bench.operations import OPERATIONS
+from bench.peers import Peer
+from bench.peers.known import PEERS
 from bench.report import Samples, print_tables, summary
 from bench.services import Service
 from local.postgres import QUICK, temporary_server
@@ -30,19 +32,21 @@ NAIVE = "naive loop of 32"
 def main() -> None:
     options = _options()
     require_tools()
-    if options.peers and not services.PEER_PYTHON.exists():
-        sys.exit("The peers are not set up: make bench-peers")
+    peers = [peer for peer in PEERS if peer.is_set_up()]
+    if options.peers and peers != PEERS:
+        sys.exit("Not all peers are set up: make bench-peers")
     load_before = os.getloadavg()[0]
     if load_before > 0.3:
         SAY.print(f"the machine is busy (load average {load_before:.1f}): the rates will be too low", style="yellow")
     seconds, rounds = (2, 1) if options.quick else (options.seconds, options.rounds)
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, _database(options.engine) as url:
-        contenders = _prepare(Path(folder), url, options)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, _databases(options.engine) as new_database:
+        contenders = _prepare(Path(folder), new_database, options, peers)
         wanted = options.only or list(OPERATIONS)
         samples = _run(contenders, wanted, rounds, seconds, options.clients)
         if options.large and "add" in wanted:
             samples[NAIVE] = {"add": _naive(Path(folder), rounds, seconds)}
-    found = summary(samples, options.engine, options.clients, seconds, load_before)
+    versions = {peer.name: peer.versions() for peer in peers if peer.name in samples}
+    found = summary(samples, versions, options.engine, options.clients, seconds, load_before)
     if options.svg:
         chart.save(found, options.svg)
     if options.json:
@@ -74,18 +78,21 @@ def _options() -> argparse.Namespace:
 
 
 @contextmanager
-def _database(engine: str) -> Iterator[str]:
-    """The URL of an empty database that keeps what it answers, or nothing for SQLite."""
+def _databases(engine: str) -> Iterator[Callable[[str], str]]:
+    """Makes an empty database that keeps what it answers, and tells its URL, or nothing for SQLite."""
     if engine == "sqlite":
-        yield ""
+        yield lambda _: ""
         return
     durable = QUICK | {"fsync": True, "synchronous_commit": True, "full_page_writes": True, "autovacuum": True}
     with temporary_server(**(durable | {"shared_buffers": "512MB", "max_wal_size": "4GB"})) as server:
-        yield server.create_database("bench")
+        yield server.create_database
 
 
-def _prepare(folder: Path, database_url: str, options: argparse.Namespace) -> list[Service]:
+def _prepare(
+    folder: Path, new_database: Callable[[str], str], options: argparse.Namespace, peers: list[Peer]
+) -> list[Service]:
     """Services that hold the same things and, as far as the benchmark goes, behave the same."""
+    database_url = new_database("pinakes")
     ours = services.pinakes(
         _sub(folder, "pinakes"), database_url, options.workers, large.make if options.large else services.make_key
     )
@@ -93,20 +100,25 @@ def _prepare(folder: Path, database_url: str, options: argparse.Namespace) -> li
     with ours.running():
         (large.look if options.large else prepare.fill)(ours)
         answers, refusals = prepare.record(ours), prepare.refusals(ours)
-    bare = services.bare(_sub(folder, "bare"), ours, answers)
-    contenders = [ours, bare]
+    contenders = [ours, services.bare(_sub(folder, "bare"), ours, answers)]
     if not database_url:
-        contenders.append(services.querying(_sub(folder, "querying"), ours, bare))
-    if options.large or not services.PEER_PYTHON.exists():
-        SAY.print("without the peers, which are for the small size and set up by make bench-peers")
+        contenders.append(services.querying(_sub(folder, "querying"), ours, contenders[1]))
+    if options.large:
+        SAY.print("without the peers, which are for the small size")
         return contenders
-    peer = services.idiomatic(_sub(folder, "idiomatic"))
-    SAY.print(f"filling {peer.name}")
-    with peer.running():
-        prepare.fill(peer)
-        _compare("answers", _shapes(answers, peer.can), _shapes(prepare.record(peer), peer.can))
-        _compare("refusals", refusals, prepare.refusals(peer))
-    return [*contenders, peer]
+    for peer in peers:
+        if options.engine not in peer.engines:
+            SAY.print(f"without {peer.name}, which needs {' or '.join(peer.engines)}")
+            continue
+        SAY.print(f"filling {peer.name}")
+        made = peer.make(_sub(folder, peer.name), new_database(peer.name))
+        with made.running():
+            peer.fill(made)
+            if peer.speaks_ours:
+                _compare(f"answers of {peer.name}", _shapes(answers, made.can), _shapes(prepare.record(made), made.can))
+                _compare(f"refusals of {peer.name}", refusals, prepare.refusals(made))
+        contenders.append(made)
+    return contenders
 
 
 def _sub(folder: Path, name: str) -> Path:
@@ -121,7 +133,7 @@ def _shapes(answers: prepare.Answers, of: frozenset[str]) -> dict[str, object]:
 
 def _compare(what: str, ours: object, theirs: object) -> None:
     if ours != theirs:
-        sys.exit(f"The {what} differ, so there is nothing to compare.\npinakes:   {ours}\nidiomatic: {theirs}")
+        sys.exit(f"The {what} differ from ours, so there is nothing to compare.\nours:   {ours}\ntheirs: {theirs}")
 
 
 def _run(contenders: list[Service], wanted: list[str], rounds: int, seconds: int, clients: int) -> Samples:

@@ -10,9 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.operations import OPERATIONS
+from bench.peers.known import PEERS
 from bench.report import OURS
 
-COLOURS = {OURS: "#2f9e8f", "bare": "#9aa5b1", "bare SQL": "#9aa5b1", "idiomatic": "#d08770"}
+COLOURS = {OURS: "#2f9e8f", "bare": "#9aa5b1", "bare SQL": "#9aa5b1"} | dict.fromkeys(
+    (peer.name for peer in PEERS), "#d08770"
+)
 WIDTH, BAR_WIDTH = 96, 50
 
 

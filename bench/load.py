@@ -42,7 +42,7 @@ def require_tools() -> None:
 def measure(service: Service, operation: str, seconds: float, seed: int, clients: int = CONNECTIONS) -> Sample:
     """Run one operation against a running service. A request that failed stops the benchmark."""
     command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{clients}", f"-d{seconds:g}s", "--timeout", "10s"]
-    arguments = [service.authorization, str(seed), operation, str(service.known)]
+    arguments = [service.authorization, str(seed), operation, str(service.known), str(service.script)]
     cpu_before, ran_before = service.cpu_seconds(), service.statements()
     run = subprocess.run(
         [*command, "-s", str(SCRIPT), service.url, "--", *arguments], capture_output=True, text=True, check=False

@@ -5,7 +5,6 @@ import importlib.metadata
 import os
 import platform
 import re
-import subprocess
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,7 +15,7 @@ from rich.table import Table
 
 from bench.load import Sample
 from bench.operations import OPERATIONS
-from bench.services import ASSETS, COLLECTIONS, PEER_PYTHON
+from bench.services import ASSETS, COLLECTIONS
 
 # samples[service][operation]: one for each round
 Samples = dict[str, dict[str, list[Sample]]]
@@ -24,11 +23,14 @@ OURS = "pinakes"
 WIDTH = 120
 """Columns of the table where nobody says how many there are."""
 PACKAGES = ("pinakes", "starlette", "uvicorn", "msgspec", "apsw")
-PEER_PACKAGES = ("fastapi", "pydantic", "sqlalchemy", "aiosqlite", "uvicorn")
 
 
-def summary(samples: Samples, engine: str, clients: int, seconds: int, load_before: float) -> dict[str, Any]:
-    """Everything a reader needs to judge and to repeat the figures. `load_before`: what else the machine was doing.
+def summary(
+    samples: Samples, versions: dict[str, str], engine: str, clients: int, seconds: int, load_before: float
+) -> dict[str, Any]:
+    """Everything a reader needs to judge and to repeat the figures.
+
+    `versions` are those of peers. `load_before`: what else the machine was doing.
 
     Ratios are medians over the rounds of ours to theirs in that round: how many times the requests a second, and how
     many times less CPU a request. The first means nothing where others use the machine: a service that saturates its
@@ -44,7 +46,8 @@ def summary(samples: Samples, engine: str, clients: int, seconds: int, load_befo
         if other != OURS
     }
     return {
-        "setup": _setup(samples, seconds) | {"engine": engine, "connections": clients, "loadBefore": load_before},
+        "setup": _setup(samples, versions, seconds)
+        | {"engine": engine, "connections": clients, "loadBefore": load_before},
         "results": results,
         "ratios": ratios,
         "samples": samples,
@@ -111,11 +114,9 @@ def _ratio(ours: list[Sample], theirs: list[Sample]) -> dict[str, float]:
     }
 
 
-def _setup(samples: Samples, seconds: int) -> dict[str, Any]:
+def _setup(samples: Samples, peers: dict[str, str], seconds: int) -> dict[str, Any]:
     packages = " ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
-    versions = {OURS: f"python {platform.python_version()} {packages}"}
-    if "idiomatic" in samples:
-        versions["idiomatic"] = _peer_versions()
+    versions = {OURS: f"python {platform.python_version()} {packages}"} | peers
     return {
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
@@ -125,16 +126,6 @@ def _setup(samples: Samples, seconds: int) -> dict[str, Any]:
         "collections": COLLECTIONS,
         "assets": ASSETS,
     }
-
-
-def _peer_versions() -> str:
-    code = (
-        "import platform, sys, importlib.metadata as m;"
-        "print('python', platform.python_version(), *(f'{n} {m.version(n)}' for n in sys.argv[1:]))"
-    )
-    return subprocess.run(
-        [PEER_PYTHON, "-c", code, *PEER_PACKAGES], capture_output=True, text=True, check=True
-    ).stdout.strip()
 
 
 def _processor() -> str:

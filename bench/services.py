@@ -1,6 +1,6 @@
 """The services that are measured, each a process on a core of its own, prepared alike.
 
-`pinakes` is this package. `bare` sends what pinakes sent, and does nothing else. `idiomatic` is in `peers/`.
+`pinakes` is this package. `bare` sends what pinakes sent, and does nothing else. The others are in `peers/`.
 """
 
 import base64
@@ -25,8 +25,6 @@ from pinakes.library import open_library
 
 Key = dict[str, Any]
 BENCH = Path(__file__).parent
-PEERS = BENCH / "peers"
-PEER_PYTHON = PEERS / ".venv/bin/python"
 SERVER_CORE = "0"
 COLLECTIONS, ASSETS = 1_000, 10_000
 UVICORN = ["-m", "uvicorn", "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
@@ -34,9 +32,10 @@ UVICORN = ["-m", "uvicorn", "--loop", "uvloop", "--http", "httptools", "--no-acc
 
 @dataclass
 class Service:
-    """A service, how it is started (`{port}` is filled in), what asks for its answers, and which operations it can do.
+    """A service, how it is started (`{port}` is filled in), who asks, what it can do, and how that is sent.
 
-    One that is told the operation (`is_told`) is started for each.
+    `script` is the Lua that makes requests, for `wrk.lua`; `root` is the path below which they are. One that is told
+    the operation (`is_told`) is started for each.
     """
 
     name: str
@@ -45,6 +44,9 @@ class Service:
     environment: dict[str, str] = field(default_factory=dict)
     cwd: Path = BENCH.parent
     key: Key = field(default_factory=dict)
+    authorization: str = ""
+    script: Path = BENCH / "operations.lua"
+    root: str = "/v1"
     can: frozenset[str] = frozenset(OPERATIONS)
     is_told: bool = False
     tells_statements: bool = False
@@ -64,11 +66,6 @@ class Service:
     def log(self) -> Path:
         return self.folder / "log"
 
-    @property
-    def authorization(self) -> str:
-        pair = f"{self.key['apiKey']}:{self.key['apiSecret']}"
-        return "Basic " + base64.b64encode(pair.encode()).decode()
-
     def cpu_seconds(self) -> float:
         """CPU time of the running process so far, all its threads', in user and system mode."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
@@ -87,7 +84,9 @@ class Service:
         return float(text.partition("\npinakes_sql_statements ")[2].partition("\n")[0])
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=f"{self.url}/v1", headers={"Authorization": self.authorization}, timeout=60)
+        return httpx.Client(
+            base_url=f"{self.url}{self.root}", headers={"Authorization": self.authorization}, timeout=60
+        )
 
     @contextmanager
     def running(self, core: str | None = SERVER_CORE, **told: str) -> Iterator[None]:
@@ -129,7 +128,13 @@ def pinakes(
     quiet = {"PINAKES_ACCESS_LOG": "false", "PINAKES_LOG_LEVEL": "warning", "PINAKES_DATABASE_URL": database_url}
     command = [program, "serve", "--data", config.data, "--port", "{port}", "--workers", str(workers)]
     key = json.loads(kept.read_text())
-    return Service("pinakes", command, folder, quiet, key=key, tells_statements=True, config=config)
+    who = basic(key["apiKey"], key["apiSecret"])
+    return Service("pinakes", command, folder, quiet, BENCH.parent, key, who, tells_statements=True, config=config)
+
+
+def basic(user: str, password: str) -> str:
+    """The header of Basic authentication."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def make_key(config: Config) -> Key:
@@ -148,7 +153,9 @@ def bare(folder: Path, like: Service, answers: dict[str, tuple[Any, bytes]]) -> 
     (folder / "known").write_text(like.known.read_text())
     command = [sys.executable, *UVICORN, "--no-server-header", "--no-date-header", "--port", "{port}", "bench.bare:app"]
     environment = {"ANSWERS": str(recorded)}
-    return Service("bare", command, folder, environment, key=like.key, can=frozenset(answers), is_told=True)
+    return Service(
+        "bare", command, folder, environment, authorization=like.authorization, can=frozenset(answers), is_told=True
+    )
 
 
 def querying(folder: Path, like: Service, recorded: Service) -> Service:
@@ -156,17 +163,9 @@ def querying(folder: Path, like: Service, recorded: Service) -> Service:
     (folder / "known").write_text(like.known.read_text())
     environment = recorded.environment | {"SQL": str(like.config.database_path), "PROJECT": like.key["projectId"]}
     can = frozenset({"get", "list"})
-    return Service("bare SQL", recorded.command, folder, environment, key=like.key, can=can, is_told=True)
-
-
-def idiomatic(folder: Path) -> Service:
-    """A new database with a key and assets; its collections are made like everybody's, by `fill`."""
-    environment = {"DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'idiomatic.db'}"}
-    seed = [str(PEER_PYTHON), "-m", "idiomatic.seed", str(ASSETS)]
-    made = subprocess.run(seed, cwd=PEERS, env=os.environ | environment, capture_output=True, check=True)
-    command = [str(PEER_PYTHON), *UVICORN, "--port", "{port}", "idiomatic.app:app"]
-    can = frozenset({"get", "list", "create", "add", "remove"})
-    return Service("idiomatic", command, folder, environment, PEERS, json.loads(made.stdout), can)
+    return Service(
+        "bare SQL", recorded.command, folder, environment, authorization=like.authorization, can=can, is_told=True
+    )
 
 
 def _free_port() -> int:

@@ -1,63 +1,46 @@
 -- One operation for wrk. Arguments: the Authorization header, a number that makes this run's choices its own, the
--- operation, and a file of what there is: on each line a name and then words, such as the ids of collections.
+-- operation, a file of what there is (on each line a name and then words, such as the ids of collections), and the file
+-- of the operations: Lua that returns a function from the tools below to a table of functions, each of which makes one
+-- request.
 -- Prints one line of JSON; times are microseconds.
 
 local operation, known, turn = nil, {}, 0
 local headers = {}
+local tools = {}
 
-local function any(name)
+-- Words of that name, all of them, or one at random.
+function tools.all(name) return known[name] end
+
+function tools.any(name)
    local words = known[name]
    return words[math.random(#words)]
 end
 
-local function get(path) return wrk.format("GET", path, headers) end
-
-local function send(method, path, body) return wrk.format(method, path, headers, body) end
-
-local function some(count)
-   local ids = {}
-   for n = 1, count do ids[n] = any("assets") end
-   return '{"assetIds":["' .. table.concat(ids, '","') .. '"]}'
+-- So many of them at random, as JSON strings with commas between.
+function tools.some(name, count)
+   local picked = {}
+   for n = 1, count do picked[n] = tools.any(name) end
+   return '"' .. table.concat(picked, '","') .. '"'
 end
 
--- `remove` with the number of an `add` before it sends the same, in the same order.
-local function members(method)
-   return function() return send(method, "/v1/collections/" .. any("collections") .. "/assets", some(49)) end
+-- 1, 2, 3 and so on.
+function tools.count()
+   turn = turn + 1
+   return turn
 end
 
-local operations = {
-   get = function() return get("/v1/collections/" .. any("collections")) end,
-   list = function() return get("/v1/collections?pageSize=100") end,
-   create = function()
-      turn = turn + 1
-      return send("POST", "/v1/collections", '{"name":"Collection ' .. turn .. '"}')
-   end,
-   add = members("PUT"),
-   remove = members("DELETE"),
-   first = function() return get(any("first")) end,
-   last = function() return get(any("last")) end,
-   bulk = function() return send("POST", "/v1/assets/get-bulk", some(200)) end,
-   thumbnail = function() return get(any("thumbnails")) end,
-   search = function() return send("POST", "/v1/search/assets", '{"query":"' .. any("words") .. ' ","limit":20}') end,
-   trash = function()
-      turn = turn + 1
-      local shared = known.shared
-      local body = '{"assetIds":["' .. shared[math.floor((turn - 1) / 2) % #shared + 1] .. '"]}'
-      if turn % 2 == 1 then return send("DELETE", "/v1/assets", body) end
-      return send("POST", "/v1/assets/restore", body)
-   end,
-}
+function tools.send(method, path, body) return wrk.format(method, path, headers, body) end
 
 function init(arguments)
    headers["Authorization"] = arguments[1]
    headers["Content-Type"] = "application/json"
    math.randomseed(tonumber(arguments[2]))
-   operation = operations[arguments[3]]
    for line in io.lines(arguments[4]) do
       local words = {}
       for word in line:gmatch("%S+") do words[#words + 1] = word end
       known[table.remove(words, 1)] = words
    end
+   operation = dofile(arguments[5])(tools)[arguments[3]]
 end
 
 function request() return operation() end

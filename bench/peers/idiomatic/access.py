@@ -6,10 +6,9 @@ from typing import Annotated
 
 from fastapi import Depends, HTTPException
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from idiomatic.database import get_session
 from idiomatic.models import ApiKey
+from sqlalchemy.ext.asyncio import AsyncSession
 
 Session = Annotated[AsyncSession, Depends(get_session)]
 Credentials = Annotated[HTTPBasicCredentials | None, Depends(HTTPBasic(auto_error=False))]

@@ -7,9 +7,8 @@ from uuid import uuid4
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
-
 from idiomatic.collections import router
+from starlette.exceptions import HTTPException
 
 app = FastAPI(title="Collections")
 app.include_router(router)

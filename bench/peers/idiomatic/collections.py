@@ -6,11 +6,6 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query
-from sqlalchemy import delete, select, tuple_
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import joinedload, selectinload
-
 from idiomatic.access import Editor, Key, Session
 from idiomatic.models import Asset, Collection, CollectionAsset, now
 from idiomatic.schemas import (
@@ -24,6 +19,10 @@ from idiomatic.schemas import (
     RemoveAnswer,
     RemoveReport,
 )
+from sqlalchemy import delete, select, tuple_
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload, selectinload
 
 router = APIRouter(prefix="/v1/collections")
 

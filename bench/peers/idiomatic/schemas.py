@@ -3,10 +3,9 @@
 from datetime import datetime
 from typing import Annotated
 
+from idiomatic.models import Collection
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, StrictStr
 from pydantic.alias_generators import to_camel
-
-from idiomatic.models import Collection
 
 
 def check_name(name: str) -> str:

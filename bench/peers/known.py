@@ -1,0 +1,5 @@
+"""The peers that there are, in the order of the table."""
+
+from bench.peers.idiomatic.service import PEER as IDIOMATIC
+
+PEERS = [IDIOMATIC]

@@ -15,7 +15,6 @@ import msgspec
 import structlog
 
 from pinakes.errors import PinakesError
-from pinakes.fetch import fetch
 
 FRESH_S = 300.0
 """How long keys are used without asking again."""
@@ -115,6 +114,8 @@ class _Document(msgspec.Struct):
 
 
 def _get(url: str, kind: Any) -> Any:
+    from pinakes.fetch import fetch  # an HTTP client is not loaded by a server without an issuer
+
     body = bytearray()
     fetch(url, body.extend, max_bytes=_MOST_BYTES, time_limit_s=_TIME_LIMIT_S, private_hosts=_ANYWHERE)
     return msgspec.json.decode(body, type=kind)

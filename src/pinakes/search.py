@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Generic, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from pinakes import assets, collections, data_urls, errors, filters, mlmodels, words
+from pinakes import assets, collections, data_urls, errors, mlmodels, words
 from pinakes.access import Actor, needs
 from pinakes.asset_types import Asset, AssetMetadata, Thumbnail
 from pinakes.errors import PinakesError
@@ -201,12 +201,18 @@ def _wanted(noun: Noun, search: Search) -> Wanted:
         raise errors.bad_request("query", "send at least one of query, filter, image and images")
     return Wanted(
         query=words.parse(search.query or ""),
-        filter=filters.parse(search.filter, noun) if search.filter and search.filter.strip() else None,
+        filter=_filter(search.filter, noun) if search.filter and search.filter.strip() else None,
         is_public=search.is_public,
         sort=tuple(_sort(noun, text) for text in search.sort_by),
         offset=search.offset,
         limit=search.limit,
     )
+
+
+def _filter(text: str, noun: Noun) -> Filter:
+    from pinakes.filter_text import parse  # the parser is not loaded by a server that nobody asks with a filter
+
+    return parse(text, noun)
 
 
 def _sort(noun: Noun, text: str) -> tuple[str, bool]:

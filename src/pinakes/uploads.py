@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import UNSET
 
-from pinakes import access, asset_bytes, assets, collections, errors, fetch, ids, model_files, text
+from pinakes import access, asset_bytes, assets, collections, errors, ids, model_files, text
 from pinakes.access import Actor, needs
 from pinakes.assets import NewAsset
 from pinakes.errors import PinakesError
@@ -266,10 +266,12 @@ def _set_imported(tx: Tx, owner: int, row: FoundUpload, size: int, entity_id: st
 
 def _fetch(library: Library, row: FoundUpload, url: str) -> tuple[FoundUpload, list[StoredPart]]:
     """The file at a URL as the one part of its upload, and the upload with what the server of the URL says of it."""
+    from pinakes.fetch import fetch  # an HTTP client is not loaded by a server that nobody asks to fetch
+
     config, free = library.config, library.parts.free_bytes()
     most = config.max_file_bytes if free is None else min(config.max_file_bytes, free)
     writer = library.parts.begin(row.id, 1, most)
-    fetched = fetch.fetch(
+    fetched = fetch(
         url,
         writer.write,
         max_bytes=most,

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from pinakes import filters
 from pinakes.errors import PinakesError
-from pinakes.filters import AllOf, AnyOf, Comparison, Filter, Not, parse
+from pinakes.filter_text import parse
+from pinakes.filters import AllOf, AnyOf, Comparison, Filter, Not
 
 KIND, TAG, WIDE = Comparison("kind", "in", ("image",)), Comparison("tags", "in", ("a",)), Comparison("width", ">", (9,))
 

@@ -52,6 +52,7 @@ ROUTES: list[Route] = [
     *projects.routes.all,
 ]
 PREFIX = "/v1"
+_BELOW = f"{PREFIX}/"
 
 _BASE64_GROWTH = 1.4
 _UPLOADS_IN_MEMORY = 4
@@ -126,9 +127,8 @@ class App:
         path = scope["raw_path"].decode("latin-1")
         headers: Headers
         try:
-            if path.startswith(f"{PREFIX}/"):
-                methods, params = self._find(path[len(PREFIX) :])
-                name = next(iter(methods.values())).path
+            if path.startswith(_BELOW):
+                name, methods, params = self._find(path[len(PREFIX) :])
                 status, headers, body = await self._call(methods, params, method, scope, receive)
             elif method == "OPTIONS" and (name := path[: path.find("/", 1)]) in _SIGNED:
                 status, headers, body = 200, [JSON, (b"allow", _SIGNED[name].encode())], b"{}"
@@ -162,7 +162,7 @@ class App:
         await send({"type": "http.response.body", "body": b"" if is_head else body})
         self._observer.saw(method, name, status, started, trace_id, path)
 
-    def _find(self, path: str) -> tuple[dict[str, Route], list[str]]:
+    def _find(self, path: str) -> tuple[str, dict[str, Route], list[str]]:
         found = self._router.find(path)
         if found is None:
             where = f"There is nothing at {PREFIX}{path}; GET /openapi.json lists what there is."
@@ -196,11 +196,12 @@ class App:
             else:
                 answer = await self._run(route, route.decoder, call, receive)
         except PinakesError as error:
-            if error.code not in _SAID_TO_ALL:  # nobody else hears what is wrong with what they asked
-                await self._doorman.confirm(letter, known, route.scope, self._threads.looks != looks)
+            # Nobody else hears what is wrong with what they asked.
+            if error.code not in _SAID_TO_ALL and not self._doorman.is_sure(known, self._threads.looks != looks):
+                await self._doorman.confirm(letter, route.scope)
             raise
-        if route.is_read:
-            await self._doorman.confirm(letter, known, route.scope, self._threads.looks != looks)
+        if route.is_read and not self._doorman.is_sure(known, self._threads.looks != looks):
+            await self._doorman.confirm(letter, route.scope)
         if route.scope in _OF_KEYS:
             self._doorman.forget()
         return call.reply_status, [JSON, *call.reply_headers], encode(answer)

@@ -65,14 +65,18 @@ class Doorman:
             self._known[_digest(letter)] = known
         return known
 
-    async def confirm(self, letter: Letter, known: Admission, scope: str, has_looked: bool) -> None:
-        """What `admit` and `access.require` would raise by now.
+    def is_sure(self, known: Admission, has_looked: bool) -> bool:
+        """Whether nothing can have changed about whom this is.
 
         `has_looked`: this thread has read from the store since the request came, or its version would be an old one.
         """
-        is_same = known.version == self._library.store.version() and known.until > time.monotonic()
-        if not is_same or (self._library.store.is_embedded and not has_looked):
-            access.require((await self.admit(letter)).actor, scope)
+        store = self._library.store
+        is_fresh = has_looked or not store.is_embedded
+        return is_fresh and known.version == store.version() and known.until > time.monotonic()
+
+    async def confirm(self, letter: Letter, scope: str) -> None:
+        """Ask again; what `admit` and `access.require` raise by now."""
+        access.require((await self.admit(letter)).actor, scope)
 
     def forget(self) -> None:
         """Ask again, as after a change of keys or projects."""
@@ -132,7 +136,9 @@ def credentials(header: bytes) -> tuple[str, bytes]:
 
 def project_of(query: bytes) -> str | None:
     """The `projectId` of a query string, however it is spelled."""
-    return parse_query(ProjectQuery, query).project_id if b"project" in query or b"%" in query else None
+    if not query or (b"project" not in query and b"%" not in query):
+        return None
+    return parse_query(ProjectQuery, query).project_id
 
 
 def check_origin(headers: dict[bytes, bytes], origins: tuple[str, ...]) -> None:

@@ -21,13 +21,12 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._head_bytes += len(data)
+        before = self.cycle
         super().data_received(data)
+        if self.cycle is not before:  # a head was complete
+            self._head_bytes = 0
         if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response(f"The request line and headers are longer than {MOST_HEAD_BYTES} bytes.")
-
-    def on_headers_complete(self) -> None:
-        self._head_bytes = 0
-        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._head_bytes = 0

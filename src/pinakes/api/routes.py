@@ -32,7 +32,7 @@ class ProjectQuery(msgspec.Struct, frozen=True, rename="camel"):
 class Route:
     """One call. `body` None: the request's body, if any, is ignored. `is_upload`: it may be as large as a file.
 
-    `is_conditional`: 304 is among its answers.
+    `is_conditional`: 304 is among its answers. `is_read`: its scope is one that only reads.
     """
 
     method: str
@@ -49,11 +49,10 @@ class Route:
     needs_body: bool = True
     is_conditional: bool = False
     decoder: msgspec.json.Decoder[Any] | None = field(default=None, compare=False)
+    is_read: bool = field(init=False)
 
-    @property
-    def is_read(self) -> bool:
-        """Whether its scope is one that only reads."""
-        return self.scope.endswith(".read")
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_read", self.scope.endswith(".read"))
 
     @property
     def noun(self) -> str:
@@ -107,10 +106,13 @@ class Router:
             node = self._root
             for segment in route.path.strip("/").split("/"):
                 node = node.setdefault(None if segment.startswith("{") else segment, {})
-            node.setdefault("", {})[route.method] = route
+            node.setdefault("", (route.path, {}))[1][route.method] = route
 
-    def find(self, path: str) -> tuple[dict[str, Route], list[str]] | None:
-        """The routes at a path by method, and the path's parameters. One slash at the end makes no difference."""
+    def find(self, path: str) -> tuple[str, dict[str, Route], list[str]] | None:
+        """What matches a path: as it stands in the table, its routes by method, and the path's parameters.
+
+        One slash at the end makes no difference.
+        """
         node = self._root
         params: list[str] = []
         for segment in path.removesuffix("/").split("/")[1:]:
@@ -123,8 +125,8 @@ class Router:
                     return None
                 params.append(unquote(segment) if "%" in segment else segment)
             node = found
-        methods = node.get("")
-        return None if methods is None else (methods, params)
+        found = node.get("")
+        return None if found is None else (*found, params)
 
 
 def allowed(methods: dict[str, Route]) -> str:

@@ -71,9 +71,10 @@ clean:
 	@$(UV) sync --quiet --locked
 	@touch $@
 
+# In the peer's folder, where uv also finds its .python-version and its uv.toml.
 bench/peers/%/.venv/.stamp: bench/peers/%/requirements.txt
-	@$(UV) venv --quiet --clear $(@D)
-	@$(UV) pip install --quiet --python $(@D) -r $<
+	@$(UV) venv --quiet --clear --directory $(<D) .venv
+	@$(UV) pip install --quiet --directory $(<D) --python .venv -r requirements.txt
 	@touch $@
 
 # The copy of uv for a machine without one, from a Python with venv or, failing that, with pip.

@@ -15,6 +15,7 @@ from bench import chart, large, loops, naive, prepare, services
 from bench.load import CONNECTIONS, Sample, measure, require_tools
 from bench.operations import OPERATIONS
 from bench.peers import Peer
+from bench.peers.invokeai import service as invokeai
 from bench.peers.known import PEERS
 from bench.report import Samples, print_tables, summary
 from bench.services import Service
@@ -33,7 +34,7 @@ def main() -> None:
     options = _options()
     require_tools()
     peers = [peer for peer in PEERS if peer.is_set_up()]
-    if options.peers and peers != PEERS:
+    if options.peers and not (peers == PEERS and invokeai.is_set_up()):
         sys.exit("Not all peers are set up: make bench-peers")
     load_before = os.getloadavg()[0]
     if load_before > 0.3:
@@ -42,10 +43,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, _databases(options.engine) as new_database:
         contenders = _prepare(Path(folder), new_database, options, peers)
         wanted = options.only or list(OPERATIONS)
-        samples = _run(contenders, wanted, rounds, seconds, options.clients)
+        has_boards = invokeai.is_set_up() and options.engine == "sqlite" and not options.large
+        boards = _sub(Path(folder), "invokeai") if has_boards else None
+        samples = _run(contenders, boards, wanted, rounds, seconds, options.clients)
         if options.large and "add" in wanted:
             samples[NAIVE] = {"add": _naive(Path(folder), rounds, seconds)}
     versions = {peer.name: peer.versions() for peer in peers if peer.name in samples}
+    versions |= {invokeai.NAME: invokeai.versions()} if invokeai.NAME in samples else {}
     found = summary(samples, versions, options.engine, options.clients, seconds, load_before)
     if options.svg:
         chart.save(found, options.svg)
@@ -136,8 +140,13 @@ def _compare(what: str, ours: object, theirs: object) -> None:
         sys.exit(f"The {what} differ from ours, so there is nothing to compare.\nours:   {ours}\ntheirs: {theirs}")
 
 
-def _run(contenders: list[Service], wanted: list[str], rounds: int, seconds: int, clients: int) -> Samples:
-    """Round after round, each service alone: A B C, A B C; and with the first, the same changes in bare loops."""
+def _run(
+    contenders: list[Service], boards: Path | None, wanted: list[str], rounds: int, seconds: int, clients: int
+) -> Samples:
+    """Round after round, each service alone: A B C, A B C; and with the first, the same changes in bare loops.
+
+    `boards` is where InvokeAI has its database, if it takes part.
+    """
     samples: Samples = {service.name: {} for service in contenders} | {name: {} for name in BATCHES}
     for turn in range(rounds):
         for service in contenders:
@@ -149,6 +158,10 @@ def _run(contenders: list[Service], wanted: list[str], rounds: int, seconds: int
         SAY.print(f"round {turn + 1} of {rounds}: bare loops")
         for name, operation, sample in _loops(contenders[0], wanted, turn, seconds):
             samples[name].setdefault(operation, []).append(sample)
+        if boards:
+            SAY.print(f"round {turn + 1} of {rounds}: {invokeai.NAME}")
+            for operation, found in invokeai.rates(boards, wanted, seconds).items():
+                samples.setdefault(invokeai.NAME, {}).setdefault(operation, []).append(_of_loop(*found))
     return samples
 
 
@@ -186,8 +199,10 @@ def _naive(folder: Path, rounds: int, seconds: int) -> list[Sample]:
         return [_of_loop(made.rate(seconds, 32)) for _ in range(rounds)]
 
 
-def _of_loop(per_second: float) -> Sample:
-    return Sample(per_second, 0, 0, 0, 1e6 / per_second, 1, 0, None)
+def _of_loop(per_second: float, cpu_us: float | None = None) -> Sample:
+    """Without a measured CPU time, all of the time counts as such."""
+    cpu_us = cpu_us or 1e6 / per_second
+    return Sample(per_second, 0, 0, 0, cpu_us, cpu_us * per_second / 1e6, 0, None)
 
 
 if __name__ == "__main__":

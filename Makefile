@@ -53,7 +53,7 @@ fmt: setup
 bench: setup
 	@$(BIN)/python -m bench $(ARGS)
 
-# The same in three minutes, at one size: how near it is to the limit.
+# The same in less than three minutes, without peers: how near it is to the limit.
 bench-quick: setup
 	@$(BIN)/python -m bench --quick $(ARGS)
 

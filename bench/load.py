@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.services import Service
+from bench.usage import watching
 
 CONNECTIONS = 32
 SERVER_CORE, LOAD_CORE = 0, 1
@@ -16,9 +17,11 @@ SCRIPT = Path(__file__).parent / "wrk.lua"
 
 
 class Sample(NamedTuple):
-    """One run. Latencies are milliseconds, CPU time is the server's and its share that of one core, memory is MB.
+    """One run. Latencies are ms, CPU time is the server's in µs a request, and its share that of one core.
 
-    `statements` are SQL statements a request, where the service tells.
+    `memory` is that of the server's process in MB. `statements` are SQL statements a request, where the service tells.
+    `log_mb` is the largest size that SQLite's write-ahead log had during the run, in MB; SQLite keeps the file, so that
+    after writes it is as large as they made it. `uploaded` is MB a second that were uploaded beside.
     """
 
     per_second: float
@@ -29,6 +32,9 @@ class Sample(NamedTuple):
     cpu_share: float
     memory: float
     statements: float | None
+    log_mb: float | None = None
+    uploaded: float | None = None
+    requests: int = 0
 
 
 def require_tools() -> None:
@@ -43,11 +49,12 @@ def measure(service: Service, operation: str, seconds: float, seed: int, clients
     """Run one operation against a running service. A request that failed stops the benchmark."""
     command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{clients}", f"-d{seconds:g}s", "--timeout", "10s"]
     arguments = [service.authorization, str(seed), operation, str(service.known), str(service.script)]
-    cpu_before, ran_before = service.cpu_seconds(), service.statements()
-    run = subprocess.run(
-        [*command, "-s", str(SCRIPT), service.url, "--", *arguments], capture_output=True, text=True, check=False
-    )
-    cpu, ran = service.cpu_seconds() - cpu_before, service.statements()
+    cpu_before, ran_before, uploaded_before = service.cpu_seconds(), service.statements(), service.uploaded_mb()
+    with watching(service.log_file, LOAD_CORE) as log_mb:
+        run = subprocess.run(
+            [*command, "-s", str(SCRIPT), service.url, "--", *arguments], capture_output=True, text=True, check=False
+        )
+    cpu, ran, uploaded = service.cpu_seconds() - cpu_before, service.statements(), service.uploaded_mb()
     lines = [line for line in run.stdout.splitlines() if line.startswith("{")]
     if run.returncode or not lines:
         sys.exit(f"wrk failed on {service.name}, {operation}:\n{run.stdout}{run.stderr}")
@@ -56,10 +63,19 @@ def measure(service: Service, operation: str, seconds: float, seed: int, clients
         sys.exit(f"{service.name} failed {seen['failed']} of {seen['requests']} requests of {operation}; {service.log}")
     count = seen["requests"]
     return Sample(
-        count * 1e6 / seen["duration"],
-        *(seen[name] / 1000 for name in ("p50", "p99", "longest")),
-        cpu * 1e6 / count,
-        cpu / seconds,
-        service.memory_mb(),
-        None if ran is None or ran_before is None else (ran - ran_before) / count,
+        per_second=count * 1e6 / seen["duration"],
+        p50=seen["p50"] / 1000,
+        p99=seen["p99"] / 1000,
+        longest=seen["longest"] / 1000,
+        cpu_us=cpu * 1e6 / count,
+        cpu_share=cpu / seconds,
+        memory=service.memory_mb(),
+        statements=_each(ran, ran_before, count),
+        log_mb=log_mb(),
+        uploaded=_each(uploaded, uploaded_before, seconds),
+        requests=count,
     )
+
+
+def _each(after: float | None, before: float | None, of: float) -> float | None:
+    return None if after is None or before is None else (after - before) / of

@@ -12,17 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import mixed_files, services
+from bench import libvips, mixed_files, services, usage
 from bench.services import Service
-
-PROCESSES = 2
-"""As many as a server decodes with."""
 
 
 class Import(NamedTuple):
@@ -43,37 +37,13 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mixed-") as folder:
         made = mixed_files.make(Path(folder, "files"), options.files)
-        alone_s, alone_cpu_s = libvips_alone(made["pictures"])
         service = services.pinakes(Path(folder))
+        alone_s, alone_cpu_s = libvips.alone(made["pictures"], service.config.decode_processes)
         with service.running(core=None):
             found = import_all(service, Path(folder, "files"), options.jobs)
         figures = _figures(made, found, alone_s, alone_cpu_s)
     print(json.dumps(figures, indent=2) if options.json else _told(figures))
     sys.exit(1 if found.failures else 0)
-
-
-def libvips_alone(pictures: Sequence[Path]) -> tuple[float, float]:
-    """Seconds, and CPU seconds, to decode pictures and make thumbnails, in processes that are there already."""
-    # Spawned, because libvips has threads in this process already, and a fork of those hangs.
-    with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
-        list(pool.map(_thumbnails, map(str, pictures[: PROCESSES * 4])))
-        begun = time.perf_counter()
-        cpu_s = sum(pool.map(_thumbnails, map(str, pictures), chunksize=4))
-        return time.perf_counter() - begun, cpu_s
-
-
-def _thumbnails(path: str) -> float:
-    """As a program does it that does nothing else, with the encoder's settings of the server; its CPU seconds."""
-    import pyvips
-
-    pyvips.cache_set_max(0)
-    pyvips.concurrency_set(2)
-    begun = time.process_time()
-    image = pyvips.Image.new_from_file(path, access="sequential", fail_on="error")
-    large = image.thumbnail_image(1024, height=1024, size="down").copy_memory()
-    for size in (1024, 512, 256):
-        large.thumbnail_image(size, height=size, size="down").webpsave_buffer(Q=80, effort=2, keep="none")
-    return time.process_time() - begun
 
 
 def import_all(service: Service, files: Path, jobs: int) -> Import:
@@ -88,7 +58,7 @@ def import_all(service: Service, files: Path, jobs: int) -> Import:
     folders = [str(files / name) for name in mixed_files.FOLDERS]
     times: dict[str, list[float]] = {name: [] for name in mixed_files.FOLDERS}
     failures = []
-    before, client_before, begun = _cpu_s(service.pid), _children_cpu_s(), 0.0
+    before, client_before, begun = usage.cpu_s(service.pid), _children_cpu_s(), 0.0
     with subprocess.Popen(
         [program, "upload", *folders, "--jobs", str(jobs), "--json"],
         env=os.environ | given,
@@ -102,7 +72,7 @@ def import_all(service: Service, files: Path, jobs: int) -> Import:
             outcome = json.loads(line)
             times[Path(outcome["path"]).parent.name].append(now - begun)
             failures += [f"{outcome['path']}: {outcome['error']}"] if outcome["error"] else []
-    own, children = (now - then for now, then in zip(_cpu_s(service.pid), before, strict=True))
+    own, children = (now - then for now, then in zip(usage.cpu_s(service.pid), before, strict=True))
     return Import(times, own, children, _children_cpu_s() - client_before, failures)
 
 
@@ -110,21 +80,6 @@ def _children_cpu_s() -> float:
     """CPU seconds of the processes that this one has started and waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def _cpu_s(pid: int) -> tuple[float, float]:
-    """CPU seconds of a process, and of its children, those that have ended too."""
-    own, ended = _times(pid)
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    children = [int(child) for thread in threads for child in (thread / "children").read_text().split()]
-    return own, ended + sum(sum(_times(child)) for child in children)
-
-
-def _times(pid: int) -> tuple[float, float]:
-    """CPU seconds of a process, and of those of its children that it has waited for."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    user, system, waited_user, waited_system = (int(field) / os.sysconf("SC_CLK_TCK") for field in fields[11:15])
-    return user + system, waited_user + waited_system
 
 
 def _figures(made: dict[str, list[Path]], found: Import, alone_s: float, alone_cpu_s: float) -> dict[str, Any]:

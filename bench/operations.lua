@@ -20,6 +20,10 @@ return function(tools)
       remove = members("DELETE"),
       first = function() return send("GET", any("first")) end,
       last = function() return send("GET", any("last")) end,
+      walk = function()
+         local pages = tools.all("walk")
+         return send("GET", pages[(tools.count() - 1) % #pages + 1])
+      end,
       bulk = function() return send("POST", "/v1/assets/get-bulk", ids(some("assets", 200))) end,
       thumbnail = function() return send("GET", any("thumbnails")) end,
       search = function()

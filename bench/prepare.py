@@ -57,17 +57,25 @@ def read(service: Service) -> Known:
 
 
 def pages(client: httpx.Client, large: str) -> Known:
-    """The paths of the first and the last page of a collection's assets, found by walking through it."""
-    first = last = f"/v1/assets?pageSize=100&collectionId={large}"
-    while token := client.get(_below(last)).json().get("nextPaginationToken"):
-        last = f"{first}&paginationToken={token}"
-    return {"first": [first], "last": [last]}
+    """The paths of the first, the last and all pages of a collection's assets, found by walking through it."""
+    first = f"/v1/assets?pageSize=100&collectionId={large}"
+    walk = [first]
+    while token := client.get(_below(walk[-1])).json().get("nextPaginationToken"):
+        walk.append(f"{first}&paginationToken={token}")
+    return {"first": [first], "last": [walk[-1]], "walk": walk}
 
 
 def thumbnail(client: httpx.Client, id: str) -> str:
     """The path of an asset's thumbnail."""
     url: str = client.get(f"/assets/{id}").json()["asset"]["thumbnail"]["url"]
     return "/" + url.split("/", 3)[3]
+
+
+def thumbnails(service: Service) -> list[bytes]:
+    """The bytes of those that wrk asks for."""
+    with service.client() as client:
+        answers = [client.get(f"{service.url}{path}").raise_for_status() for path in read(service)["thumbnails"]]
+    return [answer.content for answer in answers]
 
 
 def _below(path: str) -> str:
@@ -87,6 +95,7 @@ def record(service: Service) -> Answers:
         "remove": lambda client: client.request("DELETE", members, json=few),
         "first": lambda client: client.get(_below(known["first"][0])),
         "last": lambda client: client.get(_below(known["last"][0])),
+        "walk": lambda client: client.get(_below(known["walk"][len(known["walk"]) // 2])),
         "bulk": lambda client: client.post("/assets/get-bulk", json={"assetIds": assets}),
         "thumbnail": lambda client: client.get(f"{service.url}{known['thumbnails'][0]}"),
         "search": lambda client: client.post("/search/assets", json={"query": "asset ", "limit": 20}),

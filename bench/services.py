@@ -1,6 +1,7 @@
 """The services that are measured, each a process on a core of its own, prepared alike.
 
-`pinakes` is this package. `bare` sends what pinakes sent, and does nothing else. The others are in `peers/`.
+`pinakes` is this package. `bare` sends what pinakes sent, and does nothing else; `static file` sends files. The others
+are in `peers/`.
 """
 
 import base64
@@ -18,6 +19,7 @@ from typing import Any
 
 import httpx
 
+from bench import usage
 from bench.operations import OPERATIONS
 from pinakes import access, projects
 from pinakes.config import Config
@@ -35,7 +37,8 @@ class Service:
     """A service, how it is started (`{port}` is filled in), who asks, what it can do, and how that is sent.
 
     `script` is the Lua that makes requests, for `wrk.lua`; `root` is the path below which they are. One that is told
-    the operation (`is_told`) is started for each.
+    the operation (`is_told`) is started for each. `log_file` is the write-ahead log of SQLite. With `uploads`, other
+    clients upload large files to it while it is measured, and note there how many bytes they have sent.
     """
 
     name: str
@@ -50,6 +53,8 @@ class Service:
     can: frozenset[str] = frozenset(OPERATIONS)
     is_told: bool = False
     tells_statements: bool = False
+    log_file: Path | None = None
+    uploads: Path | None = None
     config: Config = field(default_factory=Config)
     port: int = 0
     pid: int = 0
@@ -67,9 +72,8 @@ class Service:
         return self.folder / "log"
 
     def cpu_seconds(self) -> float:
-        """CPU time of the running process so far, all its threads', in user and system mode."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """CPU time of the running process and of those that it has started so far, in user and system mode."""
+        return sum(usage.cpu_s(self.pid))
 
     def memory_mb(self) -> float:
         """Memory of the running process, without that of its children."""
@@ -82,6 +86,10 @@ class Service:
             return None
         text = httpx.get(f"{self.url}/metrics").text
         return float(text.partition("\npinakes_sql_statements ")[2].partition("\n")[0])
+
+    def uploaded_mb(self) -> float | None:
+        """MB that were uploaded beside so far, where that is done."""
+        return None if self.uploads is None else int(self.uploads.read_text()) / 1e6
 
     def client(self) -> httpx.Client:
         return httpx.Client(
@@ -112,7 +120,7 @@ class Service:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
-            time.sleep(0.05)
+            time.sleep(0.005)
         sys.exit(f"{self.name} did not start:\n{self.log.read_text()}")
 
 
@@ -121,7 +129,7 @@ def pinakes(
 ) -> Service:
     """A new library, which `make` makes for a key of its own, or the one that is there."""
     program = str(Path(sys.executable).parent / "pinakes")
-    config = Config(data=str(folder / "data"), database_url=database_url)
+    config = Config(data=str(folder / "data"), database_url=database_url, workers=workers)
     kept = folder / "key.json"
     if not kept.exists():
         kept.write_text(json.dumps((make or make_key)(config)))
@@ -129,7 +137,18 @@ def pinakes(
     command = [program, "serve", "--data", config.data, "--port", "{port}", "--workers", str(workers)]
     key = json.loads(kept.read_text())
     who = basic(key["apiKey"], key["apiSecret"])
-    return Service("pinakes", command, folder, quiet, BENCH.parent, key, who, tells_statements=True, config=config)
+    return Service(
+        "pinakes",
+        command,
+        folder,
+        quiet,
+        BENCH.parent,
+        key,
+        who,
+        tells_statements=True,
+        log_file=None if config.is_postgres else Path(f"{config.database_path}-wal"),
+        config=config,
+    )
 
 
 def basic(user: str, password: str) -> str:
@@ -166,6 +185,18 @@ def querying(folder: Path, like: Service, recorded: Service) -> Service:
     return Service(
         "bare SQL", recorded.command, folder, environment, authorization=like.authorization, can=can, is_told=True
     )
+
+
+def static(folder: Path, thumbnails: list[bytes]) -> Service:
+    """The thumbnails of another as files."""
+    names = [f"{number}.webp" for number in range(len(thumbnails))]
+    files = folder / "files"
+    files.mkdir()
+    for name, data in zip(names, thumbnails, strict=True):
+        (files / name).write_bytes(data)
+    (folder / "known").write_text(f"thumbnails {' '.join(f'/{name}' for name in names)}\n")
+    command = [sys.executable, *UVICORN, "--lifespan", "off", "--port", "{port}", "bench.static:app"]
+    return Service("static file", command, folder, {"FILES": str(files)}, can=frozenset({"thumbnail"}))
 
 
 def _free_port() -> int:

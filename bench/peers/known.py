@@ -1,5 +1,6 @@
 """The peers that there are, in the order of the table."""
 
 from bench.peers.idiomatic.service import PEER as IDIOMATIC
+from bench.peers.kinto.service import PEER as KINTO
 
-PEERS = [IDIOMATIC]
+PEERS = [IDIOMATIC, KINTO]

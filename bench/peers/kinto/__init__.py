@@ -1,0 +1,1 @@
+"""Kinto, Mozilla's store of JSON records in collections, on PostgreSQL."""

@@ -16,7 +16,9 @@ return function(tools)
    return {
       get = function() return send("GET", collections .. "/" .. any("collections")) end,
       list = function() return send("GET", collections .. "?_limit=100") end,
-      create = function() return send("POST", collections, '{"data":{"name":"Collection ' .. tools.count() .. '"}}') end,
+      create = function()
+         return send("POST", collections, '{"data":{"name":"Collection ' .. tools.count() .. '"}}')
+      end,
       add = add,
       remove = function()
          local members = collections .. "/" .. any("collections") .. "/records"

@@ -8,8 +8,10 @@ the asset's id. Assets are records of a collection in another bucket. `kinto.ini
 * A batch that adds is one transaction, but a request in it that is refused as wrong leaves the others standing.
 * It removes with one statement, and adds with several for each member: so it adds too few to remove, and most requests
   to remove find nothing, which spares it a third of the CPU time and the wait for the disk.
-* It runs in waitress, which comes with it; in gunicorn and uWSGI a request takes about as much CPU time. It has one
-  thread, because two writes at once may take the same millisecond for their version, and then one is refused.
+* It runs in waitress, which it comes with and its image uses. Its documentation has uWSGI behind nginx, which is more
+  than one process; a request takes about as much CPU time there, and in gunicorn.
+* It has one thread: two writes at once may take the same millisecond for their version, and then one is refused.
+  So it waits for PostgreSQL with the rest of its core idle: believe `CPU ×` rather than `rate ×`.
 * The first request after a start takes a quarter of a second for bcrypt; from then on the password is in its cache.
 """
 

@@ -13,7 +13,8 @@ ARGS ?=
 EDGES := */pinakes/api/*,*/pinakes/web/*,*/pinakes/cli/*,*/pinakes/media/child.py,*/pinakes/media/probers/*
 
 # What the peers of the benchmark are installed into.
-PEERS := $(patsubst %/requirements.txt,%/.venv/.stamp,$(wildcard bench/peers/*/requirements.txt))
+PEERS := $(patsubst %/requirements.txt,%/.venv/.stamp,$(wildcard bench/peers/*/requirements.txt)) \
+	$(patsubst %/package.json,%/node_modules/.stamp,$(wildcard bench/peers/*/package.json))
 
 # Say what there is.
 help:
@@ -63,7 +64,7 @@ bench-peers: setup $(PEERS)
 
 # Remove what the tools made; ./data stays.
 clean:
-	rm -rf .venv bench/peers/*/.venv .tools build dist htmlcov .coverage .coverage.* .hypothesis .*_cache
+	rm -rf .venv bench/peers/*/.venv bench/peers/*/node_modules .tools build dist htmlcov .coverage .coverage.* .hypothesis .*_cache
 	find bench src tests -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.stamp: pyproject.toml uv.lock | $(filter .tools/bin/uv,$(UV))
@@ -75,6 +76,12 @@ clean:
 bench/peers/%/.venv/.stamp: bench/peers/%/requirements.txt
 	@$(UV) venv --quiet --clear --directory $(<D) .venv
 	@$(UV) pip install --quiet --directory $(<D) --python .venv -r requirements.txt
+	@touch $@
+
+# Scripts of packages do not run, but for those that the peer itself names in its script "setup".
+bench/peers/%/node_modules/.stamp: bench/peers/%/package.json bench/peers/%/package-lock.json
+	@cd $(<D) && npm ci --loglevel=error --no-audit --no-fund --ignore-scripts >/dev/null
+	@cd $(<D) && npm run --loglevel=error --if-present setup >/dev/null
 	@touch $@
 
 # The copy of uv for a machine without one, from a Python with venv or, failing that, with pip.

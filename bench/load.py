@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,10 +46,13 @@ def require_tools() -> None:
         sys.exit("The benchmark needs two cores, one for the server and one for wrk.")
 
 
-def measure(service: Service, operation: str, seconds: float, seed: int, clients: int = CONNECTIONS) -> Sample:
-    """Run one operation against a running service. A request that failed stops the benchmark."""
+def measure(
+    service: Service, operation: str, seconds: float, seed: int, clients: int = CONNECTIONS, most: int = 0
+) -> Sample:
+    """Run one operation against a running service, `most` times at most. A request that failed stops the benchmark."""
+    _settle(service)
     command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{clients}", f"-d{seconds:g}s", "--timeout", "10s"]
-    arguments = [service.authorization, str(seed), operation, str(service.known), str(service.script)]
+    arguments = [service.authorization, str(seed), operation, str(service.known), str(service.script), str(most)]
     cpu_before, ran_before, uploaded_before = service.cpu_seconds(), service.statements(), service.uploaded_mb()
     with watching(service.log_file, LOAD_CORE) as log_mb:
         run = subprocess.run(
@@ -61,21 +65,30 @@ def measure(service: Service, operation: str, seconds: float, seed: int, clients
     seen = json.loads(lines[-1])
     if seen["failed"] or not seen["requests"]:
         sys.exit(f"{service.name} failed {seen['failed']} of {seen['requests']} requests of {operation}; {service.log}")
-    count = seen["requests"]
+    count, took_s = seen["requests"], seen["duration"] / 1e6
     return Sample(
-        per_second=count * 1e6 / seen["duration"],
+        per_second=count / took_s,
         p50=seen["p50"] / 1000,
         p99=seen["p99"] / 1000,
         longest=seen["longest"] / 1000,
         cpu_us=cpu * 1e6 / count,
-        cpu_share=cpu / seconds,
+        cpu_share=cpu / took_s,
         memory=service.memory_mb(),
         statements=_each(ran, ran_before, count),
         log_mb=log_mb(),
-        uploaded=_each(uploaded, uploaded_before, seconds),
+        uploaded=_each(uploaded, uploaded_before, took_s),
         requests=count,
     )
 
 
 def _each(after: float | None, before: float | None, of: float) -> float | None:
     return None if after is None or before is None else (after - before) / of
+
+
+def _settle(service: Service) -> None:
+    """Wait while the service still works on what wrk, which has left, had sent in the run before; a minute at most."""
+    for _ in range(0 if service.uploads else 300):
+        before = service.cpu_seconds()
+        time.sleep(0.2)
+        if service.cpu_seconds() - before < 0.05:
+            return

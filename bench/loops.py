@@ -40,11 +40,13 @@ def changes(owner: int, known: Known, seed: int) -> dict[str, Change]:
     return {"create": create, "add": member(True), "remove": member(False)}
 
 
-def rate(library: Library, owner: int, known: Known, operation: str, seconds: float, batch: int, seed: int) -> float:
-    """Changes a second with a commit for each `batch` of them."""
+def rate(
+    library: Library, owner: int, known: Known, operation: str, seconds: float, batch: int, seed: int, most: int
+) -> float:
+    """Changes a second with a commit for each `batch` of them, until the time is over or so many are done."""
     change = changes(owner, known, seed)[operation]
     done, begun = 0, time.perf_counter()
-    while time.perf_counter() - begun < seconds:
+    while time.perf_counter() - begun < seconds and done < most:
         with library.store.write(owner) as tx:
             for _ in range(batch):
                 change(tx)

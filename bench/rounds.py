@@ -1,5 +1,6 @@
 """The rounds of a run, in which each service has its turn alone: A B C, A B C."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +22,9 @@ BATCHES = {"loop of 32": 32, "loop of 1": 1}
 """Changes for each commit in bare loops, by the name of the loop."""
 
 NAIVE = "naive loop of 32"
+
+CHANGES, MORE_TIME = 1_600, 5
+"""Requests to add in a turn, and to remove; and for how many times the seconds of others they may last."""
 
 
 def run(
@@ -60,19 +64,25 @@ def run_naive(folder: Path, rounds: int, seconds: int) -> list[Sample]:
 def _turn(
     service: Service, wanted: list[str], turn: int, seconds: int, clients: list[int]
 ) -> Iterator[tuple[int, str, Sample]]:
-    """`remove` ends what `add` made before it with the same seed, for which there is twice the time."""
+    """`remove` ends what `add` made before it with the same seed, so that tables are as large as they were.
+
+    Both end after as many changes for everybody, or whoever is fast would have the larger tables and look slower.
+    """
     if service.is_told:
         for name in wanted:
             with service.running(OPERATION=name):
                 for count in clients:
                     yield count, name, measure(service, name, seconds, turn, count)
         return
-    times = {"add": 2} if "remove" in wanted else {}
     with service.running(), uploading(service):
         for at, count in enumerate(clients):
+            added = CHANGES
             for name in wanted:
                 seed = _seed(name, turn * len(clients) + at, service)
-                yield count, name, measure(service, name, seconds * times.get(name, 1), seed, count)
+                most = {"add": CHANGES, "remove": added}.get(name, 0)
+                sample = measure(service, name, seconds * (MORE_TIME if most else 1), seed, count, most)
+                added = sample.requests if name == "add" else added
+                yield count, name, sample
 
 
 def _seed(operation: str, turn: int, service: Service) -> int:
@@ -89,7 +99,8 @@ def _loops(like: Service, wanted: list[str], turn: int, seconds: int) -> Iterato
         owner = numbers[like.key["projectId"]]
         for name, batch in BATCHES.items():
             for operation in (one for one in ("create", "add", "remove") if one in wanted):
-                done = loops.rate(library, owner, known, operation, seconds, batch, turn * 2 + (batch == 1))
+                most, lasts = (sys.maxsize, seconds) if operation == "create" else (CHANGES, seconds * MORE_TIME)
+                done = loops.rate(library, owner, known, operation, lasts, batch, turn * 2 + (batch == 1), most)
                 yield name, operation, _of_loop(done)
 
 

@@ -1,7 +1,7 @@
 -- One operation for wrk. Arguments: the Authorization header, a number that makes this run's choices its own, the
--- operation, a file of what there is (on each line a name and then words, such as the ids of collections), and the file
--- of the operations: Lua that returns a function from the tools below to a table of functions, each of which makes one
--- request.
+-- operation, a file of what there is (on each line a name and then words, such as the ids of collections), the file of
+-- the operations (Lua that returns a function from the tools below to a table of functions, each of which makes one
+-- request), and after how many answers to stop before the time is over, or 0.
 -- Prints one line of JSON; times are microseconds.
 
 local operation, known, turn = nil, {}, 0
@@ -31,6 +31,16 @@ end
 
 function tools.send(method, path, body) return wrk.format(method, path, headers, body) end
 
+-- Ends wrk after so many answers, as Ctrl-C would.
+local function stop_after(count)
+   local ffi = require("ffi")
+   ffi.cdef("int kill(int process, int signal); int getpid();")
+   function response()
+      count = count - 1
+      if count == 0 then ffi.C.kill(ffi.C.getpid(), 2) end
+   end
+end
+
 function init(arguments)
    headers["Authorization"] = arguments[1]
    headers["Content-Type"] = "application/json"
@@ -41,6 +51,7 @@ function init(arguments)
       known[table.remove(words, 1)] = words
    end
    operation = dofile(arguments[5])(tools)[arguments[3]]
+   if tonumber(arguments[6]) > 0 then stop_after(tonumber(arguments[6])) end
 end
 
 function request() return operation() end

@@ -73,7 +73,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--large",
         action="store_true",
-        help="a million assets and collections, five million memberships; no peers",
+        help="a million assets and collections, five million memberships; of the peers idiomatic alone",
     )
     parser.add_argument("--workers", type=int, default=1, help="processes of pinakes, on postgres (1)")
     parser.add_argument(

@@ -40,7 +40,7 @@ def make(
     SAY.print(f"filling {ours.name}")
     with ours.running():
         (large.look if options.large else prepare.fill)(ours)
-        answers, refusals = prepare.record(ours), prepare.refusals(ours)
+        answers, refusals, counts = prepare.record(ours), prepare.refusals(ours), prepare.trashed(ours)
         thumbnails = prepare.thumbnails(ours)
     made = [ours]
     if options.beside_uploads:
@@ -49,10 +49,9 @@ def make(
     made += [bare, services.static(_sub(folder, "static"), thumbnails)]
     if not database_url:
         made.append(services.querying(_sub(folder, "querying"), ours, bare))
-    if options.large:
-        SAY.print("without the peers, which are for the small size")
-        return made
     for peer in peers:
+        if peer.is_large != options.large:
+            continue
         if options.engine not in peer.engines:
             SAY.print(f"without {peer.name}, which needs {' or '.join(peer.engines)}")
             continue
@@ -61,10 +60,11 @@ def make(
         with theirs.running():
             peer.fill(theirs)
             if peer.speaks_ours:
-                _compare(
-                    f"answers of {peer.name}", *(_shapes(of, theirs.can) for of in (answers, prepare.record(theirs)))
-                )
+                said = prepare.record(theirs)
                 _compare(f"refusals of {peer.name}", refusals, prepare.refusals(theirs))
+                _compare(f"counts of {peer.name}", counts, prepare.trashed(theirs))
+                if not options.large:  # where things are not all alike
+                    _compare(f"answers of {peer.name}", _shapes(answers, theirs.can), _shapes(said, theirs.can))
         made.append(theirs)
     return made
 
@@ -76,7 +76,7 @@ def _sub(folder: Path, name: str) -> Path:
 
 
 def _shapes(answers: prepare.Answers, of: frozenset[str]) -> dict[str, object]:
-    return {name: prepare.shape(json.loads(body)) for name, (_, body) in answers.items() if name in of}
+    return {name: prepare.shape(json.loads(body)) for name, (_, body) in answers.items() if name in of - {"thumbnail"}}
 
 
 def _compare(what: str, ours: object, theirs: object) -> None:

@@ -21,7 +21,7 @@ from bench.large_verbs import largest_collection, look_around
 from bench.prepare import png
 from bench.search_library import word
 from bench.services import Service
-from pinakes import access, collections, projects
+from pinakes import access, assets, collections, projects
 from pinakes.access import NewApiKey
 from pinakes.asset_types import THUMBNAIL_SIZES
 from pinakes.config import Config
@@ -59,14 +59,16 @@ def look(service: Service) -> None:
     with closing(open_library(service.config, create=False)) as library:
         secret = access.hash_secret(service.key["apiSecret"])
         actor = access.authenticate(library, service.key["apiKey"], secret, None)
-        world = look_around(library, actor, pages=400)
+        world = look_around(library, actor, pages=2_000)
         shared = world.assets[: prepare.SHARED]
         for id in world.collections[: prepare.SHARED_BY]:
             for at in range(0, len(shared), 49):
                 collections.add(library, actor, id, "asset", shared[at : at + 49])
+        some = (world.assets[at : at + 200] for at in range(0, len(world.assets) // 5, 200))
+        shelves = {id for ids in some for asset in assets.get_bulk(library, actor, ids) for id in asset.collection_ids}
         words = [word(rank) for rank in range(20, 30)]
         biggest = largest_collection(world)
-    known = {"collections": world.collections, "assets": world.assets[len(shared) :], "shared": shared, "words": words}
+    known = {"collections": sorted(shelves), "assets": world.assets[len(shared) :], "shared": shared, "words": words}
     with service.client() as client:
         known |= prepare.pages(client, biggest)
         known["thumbnails"] = [prepare.thumbnail(client, id) for id in shared[:20]]

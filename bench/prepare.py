@@ -2,6 +2,8 @@
 
 import base64
 import itertools
+import random
+import re
 import struct
 import sys
 import zlib
@@ -20,13 +22,16 @@ Known = dict[str, list[str]]
 
 LARGE, SHARED, SHARED_BY = 10_000, 64, 100
 """Members of the one large collection; assets that are in many collections, and in how many."""
+MEMBERS, PER_REQUEST = 196, 49
+"""Assets that each of the other collections has, and how many are added at once."""
 PAGE = {"pageSize": 100}
 
 
 def fill(service: Service) -> None:
     """Make the collections, and the assets unless the service was given them; write what there is into a file.
 
-    One collection, which `collections` do not name, holds all assets; some assets are in a hundred more.
+    One collection, which `collections` do not name, holds all assets; some assets are in a hundred more. The others
+    have many memberships from the start, so that those which a fast service adds while it is timed matter little.
     """
     with service.client() as client:
         assets = service.key.get("assetIds") or _assets(client)
@@ -34,11 +39,11 @@ def fill(service: Service) -> None:
         collections = _each(client, "/collections", new, "collection")
         large = _post(client, "/collections", {"name": "Large"})["collection"]["id"]
         shared = assets[-SHARED:]
-        wanted = [(large, assets[at : at + 49]) for at in range(0, len(assets), 49)]
-        wanted += [(id, shared[at : at + 49]) for id in collections[:SHARED_BY] for at in range(0, SHARED, 49)]
-        with ThreadPoolExecutor(8) as threads:
-            list(threads.map(lambda one: _put(client, *one), wanted))
         known = {"collections": collections[SHARED_BY:], "assets": assets[:-SHARED], "shared": shared}
+        dice = random.Random(1)
+        wanted = [(large, assets), *((id, shared) for id in collections[:SHARED_BY])]
+        wanted += [(id, dice.sample(known["assets"], MEMBERS)) for id in known["collections"]]
+        _put_all(client, wanted)
         known |= pages(client, large) if "last" in service.can else {}
         if "thumbnail" in service.can:
             known |= {"words": ["asset"], "thumbnails": [thumbnail(client, id) for id in assets[:20]]}
@@ -112,7 +117,7 @@ def record(service: Service) -> Answers:
 def refusals(service: Service) -> dict[str, int]:
     """The status of requests that must be refused: a service that checks less would be faster."""
     known = read(service)
-    collection, assets = known["collections"][0], known["assets"][:49]
+    collection, assets, thumbnail = known["collections"][0], known["assets"][:49], known["thumbnails"][0]
     members = f"/collections/{collection}/assets"
     with service.client() as client:
         wrong = httpx.BasicAuth(service.key["apiKey"], "wrong")
@@ -125,8 +130,32 @@ def refusals(service: Service) -> dict[str, int]:
             "no ids": client.put(members, json={"assetIds": []}),
             "50 ids": client.put(members, json={"assetIds": [*assets, "one-more"]}),
             "unknown id": client.put(members, json={"assetIds": [*assets[:48], "none"]}),
+            "assets of an unknown collection": client.get("/assets", params={"collectionId": "none"}),
+            "no token": client.get("/assets", params={"paginationToken": "none"}),
+            "201 ids": client.post("/assets/get-bulk", json={"assetIds": ["none"] * 201}),
+            "101 hits": client.post("/search/assets", json={"query": "asset", "limit": 101}),
+            "101 for the trash": client.request("DELETE", "/assets", json={"assetIds": ["none"] * 101}),
+            "wrong signature": client.get(f"{service.url}{thumbnail}0"),
+            "late for a link": client.get(f"{service.url}{re.sub('expires=[0-9]+', 'expires=1', thumbnail)}"),
         }
     return {name: answer.status_code for name, answer in answers.items()}
+
+
+def trashed(service: Service) -> list[set[int]]:
+    """By how much the counts of an asset's collections change: in the trash, and back again."""
+    asset = {"assetIds": read(service)["shared"][:1]}
+    with service.client() as client:
+        (shown,) = _post(client, "/assets/get-bulk", asset)["assets"]
+
+        def counts() -> list[int]:
+            answers = (client.get(f"/collections/{id}").json() for id in shown["collectionIds"])
+            return [answer["collection"]["assetCount"] for answer in answers]
+
+        before = counts()
+        client.request("DELETE", "/assets", json=asset).raise_for_status()
+        without = counts()
+        _post(client, "/assets/restore", asset)
+        return [{now - then for now, then in zip(late, before, strict=True)} for late in (without, counts())]
 
 
 def shape(value: Any) -> Any:
@@ -150,6 +179,12 @@ def _each(client: httpx.Client, path: str, bodies: list[dict[str, Any]], noun: s
         return [
             made[noun]["id"] for made in threads.map(_post, itertools.repeat(client), itertools.repeat(path), bodies)
         ]
+
+
+def _put_all(client: httpx.Client, wanted: list[tuple[str, list[str]]]) -> None:
+    parts = [(id, assets[at : at + PER_REQUEST]) for id, assets in wanted for at in range(0, len(assets), PER_REQUEST)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda part: _put(client, *part), parts))
 
 
 def _put(client: httpx.Client, collection: str, assets: list[str]) -> None:

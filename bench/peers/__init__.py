@@ -28,6 +28,8 @@ class Peer:
     versions: Callable[[], str]
     speaks_ours: bool = False
     """It has this API, so that its answers and refusals are compared with ours."""
+    is_large: bool = False
+    """It holds as much as our large library does, and is for `--large` alone. Without this it is for the small size."""
 
 
 def python_versions(program: Path, packages: tuple[str, ...]) -> str:

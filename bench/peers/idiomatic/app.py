@@ -7,11 +7,12 @@ from uuid import uuid4
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from idiomatic.collections import router
+from idiomatic import assets, collections, files, search
 from starlette.exceptions import HTTPException
 
 app = FastAPI(title="Collections")
-app.include_router(router)
+for module in (collections, assets, search, files):
+    app.include_router(module.router)
 
 
 def answer(status: int, message: str, details: dict[str, Any]) -> JSONResponse:

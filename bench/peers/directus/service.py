@@ -117,7 +117,7 @@ def make(folder: Path, database_url: str) -> Service:
         f"Bearer {key['token']}",
         FOLDER / "operations.lua",
         root="",
-        can=frozenset(OPERATIONS) - {"trash"},
+        can=frozenset(OPERATIONS) - {"trash", "walk"},
     )
 
 

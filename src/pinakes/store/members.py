@@ -46,7 +46,7 @@ class MemberSql:
     def states(self, owner: int, collection: int, ids: list[str]) -> dict[str, MemberState]:
         """Of each id that exists, in the trash or not. Other ids are left out."""
         rows = self._query(self._states, (owner, collection, id_list(ids), owner, owner, collection))
-        return {row[0]: MemberState(row[1], bool(row[2]), bool(row[3]), bool(row[4])) for row in rows}
+        return {row[0]: MemberState(*row[1:]) for row in rows}
 
     def live(self, owner: int, ids: list[str]) -> set[str]:
         """Those of the ids that exist and are not in the trash."""

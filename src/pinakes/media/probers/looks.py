@@ -5,6 +5,7 @@ Source: C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash Fun
 """
 
 from math import cos, pi
+from operator import mul
 from statistics import median
 
 import pyvips
@@ -18,15 +19,11 @@ def of(image: pyvips.Image) -> int:
     """The hash of an upright sRGB image, as a signed integer of 64 bits. What is transparent counts as white."""
     if image.hasalpha():
         image = image.flatten(background=255)
-    small = image.colourspace("b-w").resize(_SIDE / image.width, vscale=_SIDE / image.height, kernel="linear")
+    small = image.resize(_SIDE / image.width, vscale=_SIDE / image.height, kernel="linear").colourspace("b-w")
     pixels = small.extract_band(0).cast("uchar").write_to_memory()
     rows = [pixels[at : at + _SIDE] for at in range(0, _SIDE * _SIDE, _SIDE)]
-    across = [[sum(map(_multiply, row, wave)) for row in rows] for wave in _COSINES]
-    values = [sum(map(_multiply, column, wave)) for wave in _COSINES for column in across]
+    across = [[sum(map(mul, row, wave)) for row in rows] for wave in _COSINES]
+    values = [sum(map(mul, column, wave)) for wave in _COSINES for column in across]
     middle = median(values[1:])  # the first is the mean brightness: it says nothing of what is seen
     bits = sum(1 << at for at, value in enumerate(values) if value > middle)
     return bits - (1 << 64) if bits >> 63 else bits
-
-
-def _multiply(a: float, b: float) -> float:
-    return a * b

@@ -18,34 +18,34 @@ PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 # Collection, tag and types of the queries hold all rows.
 TABLE = """
     GET  /collections                                                             1
-    GET  /assets                                                                  1
-    GET  /assets?collectionId={collection}                                        2
-    GET  /assets?tags=red                                                         2
-    GET  /assets?tags=red,blue                                                    2
-    GET  /assets?type=uploaded                                                    2
-    GET  /assets?types=uploaded,txt2img                                           2
-    GET  /assets?collectionId={collection}&tags=red&types=uploaded                3
-    GET  /assets?sortBy=updatedAt&sortDirection=asc                               2
-    GET  /assets?privacy=private&authorId={author}                                2
-    GET  /assets?modelId={model}                                                  2
-    GET  /assets?modelId={model}&collectionId={collection}                        3
+    GET  /assets                                                                  2
+    GET  /assets?collectionId={collection}                                        3
+    GET  /assets?tags=red                                                         3
+    GET  /assets?tags=red,blue                                                    3
+    GET  /assets?type=uploaded                                                    3
+    GET  /assets?types=uploaded,txt2img                                           3
+    GET  /assets?collectionId={collection}&tags=red&types=uploaded                4
+    GET  /assets?sortBy=updatedAt&sortDirection=asc                               3
+    GET  /assets?privacy=private&authorId={author}                                3
+    GET  /assets?modelId={model}                                                  3
+    GET  /assets?modelId={model}&collectionId={collection}                        4
     GET  /assets?deleted=true                                                     2
-    POST /assets/get-bulk                                                         1
-    GET  /models                                                                  1
-    GET  /models?collectionId={collection}                                        3
+    POST /assets/get-bulk                                                         2
+    GET  /models                                                                  2
+    GET  /models?collectionId={collection}                                        4
     GET  /models?collectionIds={collection}&privacy=public                        3
-    GET  /models?tags=red                                                         2
-    GET  /models?types=custom,flux.1                                              2
-    GET  /models?status=new&sortBy=updatedAt                                      2
+    GET  /models?tags=red                                                         3
+    GET  /models?types=custom,flux.1                                              3
+    GET  /models?status=new&sortBy=updatedAt                                      3
     GET  /models?status=deleted                                                   2
-    POST /models/get-bulk                                                         1
-    GET  /models/{model}/examples                                                 2
-    GET  /models/{model}/description                                              4
+    POST /models/get-bulk                                                         2
+    GET  /models/{model}/examples                                                 3
+    GET  /models/{model}/description                                              6
     GET  /tags                                                                    1
-    POST /search/assets?for=words                                                 5
-    POST /search/assets?for=tag                                                   5
-    POST /search/models?for=words                                                 5
-    POST /search/models?for=tag                                                   5
+    POST /search/assets?for=words                                                 6
+    POST /search/assets?for=tag                                                   6
+    POST /search/models?for=words                                                 6
+    POST /search/models?for=tag                                                   6
     GET  /projects                                                                2
     GET  /teams                                                                   4
 """

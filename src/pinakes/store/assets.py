@@ -1,5 +1,7 @@
 """SQL of assets."""
 
+from typing import Any
+
 import msgspec
 
 from pinakes.asset_types import NO_FACTS, Bytes, Facts, FoundAsset, Generation, Located
@@ -8,6 +10,7 @@ from pinakes.page import Key
 from pinakes.store import fulltext, looks, pages
 from pinakes.store.dialect import IDS, LOCKED, Driver, Row, id_list, json_text, sorted_names_of
 from pinakes.store.ingredients import LINKS, links_of
+from pinakes.store.members import collection_ids
 
 _STORED = (
     "id, name, description, kind, type, sha256, size, mime_type, format, width, height, frames, is_hidden, privacy,"
@@ -15,13 +18,11 @@ _STORED = (
     " has_thumbnail, has_preview, facts, generation, look"
 )
 
-# Tags and collections come with the row, so that a page is one statement whatever its size.
+# Tags and the numbers of collections come with the row, so that a page is two statements whatever its size.
 _COLUMNS = f"""
     x.number, {", ".join(f"x.{name.strip()}" for name in _STORED.split(","))}, x.deleted_at,
     (SELECT json_group_array(t.name) FROM asset_tag t WHERE t.owner = x.owner AND t.asset = x.number),
-    (SELECT json_group_array(c.id) FROM collection_asset m
-     JOIN collection c ON c.owner = m.owner AND c.number = m.collection AND c.deleted_at IS NULL
-     WHERE m.owner = x.owner AND m.asset = x.number),
+    (SELECT json_group_array(m.collection) FROM collection_asset m WHERE m.owner = x.owner AND m.asset = x.number),
     CASE WHEN x.generation IS NOT NULL THEN ({LINKS.format(owner="x.owner", asset="x.number")}) ELSE '[]' END
 """
 
@@ -42,8 +43,7 @@ class AssetSql:
     def find(self, owner: int, id: str) -> FoundAsset | None:
         """A live asset."""
         sql = f"SELECT {_COLUMNS} FROM asset x WHERE x.owner = ? AND x.id = ? AND x.deleted_at IS NULL {_LOCKED}"
-        rows = self._query(sql, (owner, id))
-        return _row(rows[0]) if rows else None
+        return self._first(owner, sql, (owner, id))
 
     def locate(self, project_id: str, id: str) -> Located | None:
         """The bytes of a live asset in a live project."""
@@ -58,7 +58,7 @@ class AssetSql:
     def find_many(self, owner: int, ids: list[str]) -> list[FoundAsset]:
         """Live assets among the ids, in no order."""
         sql = f"SELECT {_COLUMNS} FROM asset x WHERE x.owner = ? AND x.id IN {IDS} AND x.deleted_at IS NULL"
-        return [_row(row) for row in self._query(sql, (owner, id_list(ids)))]
+        return self._all(owner, sql, (owner, id_list(ids)))
 
     def page(
         self, owner: int, filter: AssetFilter, collection: int | None, cutoff: str, after: Key | None, limit: int
@@ -70,7 +70,7 @@ class AssetSql:
         index = "asset_parent" if filter.parent_id else "asset_root" if filter.root_id else ""
         conditions = _conditions(filter)
         sql, params = pages.statement("asset", _COLUMNS, owner, filter, cutoff, after, conditions, collection, index)
-        return [_row(row) for row in self._query(sql, (*params, limit))]
+        return self._all(owner, sql, (*params, limit))
 
     def insert(self, owner: int, row: FoundAsset) -> int:
         """Store a new asset; its number."""
@@ -128,8 +128,7 @@ class AssetSql:
     def find_pending(self, owner: int, id: str) -> FoundAsset | None:
         """An asset that waits to be looked into, in the trash or not."""
         sql = f"SELECT {_COLUMNS} FROM asset x WHERE x.owner = ? AND x.id = ? AND x.status = 'pending' {_LOCKED}"
-        rows = self._query(sql, (owner, id))
-        return _row(rows[0]) if rows else None
+        return self._first(owner, sql, (owner, id))
 
     def update(self, owner: int, row: FoundAsset) -> None:
         """Store what may change of an asset."""
@@ -165,13 +164,20 @@ class AssetSql:
         sql = f"SELECT id, deleted_at FROM asset WHERE owner = ? AND id IN {IDS}"
         return {row[0]: row[1] for row in self._query(sql, (owner, id_list(ids)))}
 
+    def _all(self, owner: int, sql: str, params: tuple[Any, ...]) -> list[FoundAsset]:
+        rows = self._query(sql, params)
+        return list(map(_row, rows, collection_ids(self._driver, owner, [row[31] for row in rows])))
+
+    def _first(self, owner: int, sql: str, params: tuple[Any, ...]) -> FoundAsset | None:
+        return next(iter(self._all(owner, sql, params)), None)
+
     def _index(self, owner: int, number: int) -> None:
         """Let a search find an asset whose bytes were looked into."""
         fulltext.index(self._driver, "asset", owner, [number])
         self._change(looks.INDEX, (looks.ALL_BANDS, owner, number))
 
 
-def _row(row: Row) -> FoundAsset:
+def _row(row: Row, shelves: list[str]) -> FoundAsset:
     facts = _decode_facts(row[26]) if row[26] else NO_FACTS
     generation = _decode_generation(row[27]) if row[27] else None
     data = Bytes(
@@ -190,7 +196,7 @@ def _row(row: Row) -> FoundAsset:
         look=row[28],
         is_probed=row[22] != "pending",
     )
-    lists = (sorted_names_of(row[30]), sorted_names_of(row[31]), links_of(row[32]))
+    lists = (sorted_names_of(row[30]), shelves, links_of(row[32]))
     return FoundAsset(*(*row[:6], data, bool(row[13]), *row[14:24], row[29], *lists))
 
 

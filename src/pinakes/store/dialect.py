@@ -55,6 +55,7 @@ OF_FEW = "/* of few */"
 
 _encode = msgspec.json.Encoder().encode
 _decode_names = msgspec.json.Decoder(list[str]).decode
+_decode_numbers = msgspec.json.Decoder(list[int]).decode
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
@@ -191,6 +192,11 @@ def pair_list(pairs: dict[str, str]) -> str:
 def names_of(aggregate: str) -> list[str]:
     """What an aggregate of names (`json_group_array`) holds."""
     return _decode_names(aggregate) if aggregate != "[]" else []
+
+
+def numbers_of(aggregate: str) -> list[int]:
+    """What an aggregate of numbers (`json_group_array`) holds."""
+    return _decode_numbers(aggregate) if aggregate != "[]" else []
 
 
 def sorted_names_of(aggregate: str) -> list[str]:

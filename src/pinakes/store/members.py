@@ -3,7 +3,26 @@
 import msgspec
 
 from pinakes.collections import MemberNoun
-from pinakes.store.dialect import IDS, NUMBERS, Driver, id_list
+from pinakes.store.dialect import IDS, NUMBERS, Driver, id_list, numbers_of
+
+_NAMED = f"""
+SELECT c.number, c.id FROM {NUMBERS} shelf
+CROSS JOIN collection c ON c.owner = ? AND c.number = shelf.value AND c.deleted_at IS NULL
+"""
+
+
+def collection_ids(driver: Driver, owner: int, shelves: list[str]) -> list[list[str]]:
+    """The ids of the live collections in each aggregate of collections' numbers, in order. One statement, or none.
+
+    Members share collections, so that a page has few of them. Joined to each member, a collection would be looked up
+    again and again, and PostgreSQL would read all of few collections for each member.
+    """
+    numbers = [numbers_of(shelf) for shelf in shelves]
+    wanted = {number for shelf in numbers for number in shelf}
+    if not wanted:
+        return [[] for _ in shelves]
+    ids: dict[int, str] = dict(driver.query(_NAMED, (id_list(sorted(wanted)), owner)))
+    return [sorted(ids[number] for number in shelf if number in ids) for shelf in numbers]
 
 
 class MemberState(msgspec.Struct, frozen=True):

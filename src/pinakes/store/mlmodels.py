@@ -1,5 +1,7 @@
 """SQL of models."""
 
+from typing import Any
+
 import msgspec
 
 from pinakes.mlmodels import ModelFilter
@@ -8,6 +10,7 @@ from pinakes.model_types import FoundModel, ModelFacts, ModelFile, ModelSettings
 from pinakes.page import Key
 from pinakes.store import fulltext, pages
 from pinakes.store.dialect import IDS, LOCKED, NUMBERED_IDS, Driver, Row, id_list, json_text, names_of, sorted_names_of
+from pinakes.store.members import collection_ids
 
 _STORED = (
     "id, name, type, status, short_description, description, privacy, parent_id, author_id, settings,"
@@ -21,9 +24,7 @@ _COLUMNS = f"""
         WHERE a.owner = x.owner AND a.id = x.thumbnail_asset_id AND a.deleted_at IS NULL
     ) END,
     (SELECT json_group_array(t.name) FROM model_tag t WHERE t.owner = x.owner AND t.model = x.number),
-    (SELECT json_group_array(c.id) FROM collection_model m
-     JOIN collection c ON c.owner = m.owner AND c.number = m.collection AND c.deleted_at IS NULL
-     WHERE m.owner = x.owner AND m.model = x.number),
+    (SELECT json_group_array(m.collection) FROM collection_model m WHERE m.owner = x.owner AND m.model = x.number),
     (SELECT json_group_array(e.id) FROM (
         SELECT a.id FROM model_example e
         JOIN asset a ON a.owner = e.owner AND a.number = e.asset AND a.deleted_at IS NULL
@@ -51,13 +52,12 @@ class ModelSql:
         """A live model."""
         lock = LOCKED.format("x")
         sql = f"SELECT {_COLUMNS} FROM model x WHERE x.owner = ? AND x.id = ? AND x.deleted_at IS NULL {lock}"
-        rows = self._query(sql, (owner, id))
-        return _row(rows[0]) if rows else None
+        return next(iter(self._all(owner, sql, (owner, id))), None)
 
     def find_many(self, owner: int, ids: list[str]) -> list[FoundModel]:
         """Live models among the ids, in no order."""
         sql = f"SELECT {_COLUMNS} FROM model x WHERE x.owner = ? AND x.id IN {IDS} AND x.deleted_at IS NULL"
-        return [_row(row) for row in self._query(sql, (owner, id_list(ids)))]
+        return self._all(owner, sql, (owner, id_list(ids)))
 
     def page(self, owner: int, filter: ModelFilter, cutoff: str, after: Key | None, limit: int) -> list[FoundModel]:
         """Models that pass the filter, in its order; of the trash only what was deleted after `cutoff`."""
@@ -67,7 +67,11 @@ class ModelSql:
         if filter.collection_ids:
             conditions.append((_IN_COLLECTIONS, (owner, id_list(filter.collection_ids), owner)))
         sql, params = pages.statement("model", _COLUMNS, owner, filter, cutoff, after, conditions)
-        return [_row(row) for row in self._query(sql, (*params, limit))]
+        return self._all(owner, sql, (*params, limit))
+
+    def _all(self, owner: int, sql: str, params: tuple[Any, ...]) -> list[FoundModel]:
+        rows = self._query(sql, params)
+        return list(map(_row, rows, collection_ids(self._driver, owner, [row[22] for row in rows])))
 
     def insert(self, owner: int, row: FoundModel) -> int:
         """Store a new model; its number."""
@@ -147,8 +151,8 @@ class ModelSql:
         return {row[0]: row[1] for row in self._query(sql, (owner, id_list(ids)))}
 
 
-def _row(row: Row) -> FoundModel:
-    lists = (sorted_names_of(row[21]), sorted_names_of(row[22]), names_of(row[23]))
+def _row(row: Row, shelves: list[str]) -> FoundModel:
+    lists = (sorted_names_of(row[21]), shelves, names_of(row[23]))
     facts = _decode_facts(row[18]) if row[18] else None
     return FoundModel(*(*row[:10], _decode_settings(row[10]), *row[11:13], *row[19:21], *lists, _file(row), facts))
 

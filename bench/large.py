@@ -71,7 +71,7 @@ def look(service: Service) -> None:
     known = {"collections": sorted(shelves), "assets": world.assets[len(shared) :], "shared": shared, "words": words}
     with service.client() as client:
         known |= prepare.pages(client, biggest)
-        known["thumbnails"] = [prepare.thumbnail(client, id) for id in shared[:20]]
+        known["thumbnails"] = [prepare.thumbnail(client, id) for id in known["assets"][:20]]  # never in the trash
     prepare.write(service, known)
 
 

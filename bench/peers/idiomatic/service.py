@@ -31,7 +31,7 @@ def look(service: Service) -> None:
     known = {name: service.key[name] for name in ("collections", "assets", "shared", "words")}
     with service.client() as client:
         known |= prepare.pages(client, service.key["largest"])
-        known["thumbnails"] = [prepare.thumbnail(client, id) for id in known["shared"][:20]]
+        known["thumbnails"] = [prepare.thumbnail(client, id) for id in known["assets"][:20]]
     prepare.write(service, known)
 
 

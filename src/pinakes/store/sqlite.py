@@ -24,8 +24,8 @@ from pinakes.store.tables import SQLITE_COLUMNS, Column
 
 T = TypeVar("T")
 
-_WRITE_CACHE_KIB = 32 * 1024
-_READ_CACHE_KIB = 16 * 1024
+_WRITE_CACHE_KIB = 16 * 1024
+_READ_CACHE_KIB = 12 * 1024
 _KEPT_LOG_BYTES = 64 << 20  # what a long reader made the log grow beyond is given back when the log starts anew
 _READY_S = 5.0
 

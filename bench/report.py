@@ -148,6 +148,7 @@ def _cells(figures: dict[str, Any], ratio: dict[str, float] | None) -> list[str]
         _cell(figures["logMb"], ".0f"),
         _cell(figures["uploaded"], ".0f"),
         _cell(figures["statements"], ".1f"),
+        _cell(figures["failed"] or None, ",.0f"),
         *((f"{ratio['rate']:.2f}", f"{ratio['cpu']:.2f}") if ratio else ("", "")),
     ]
 
@@ -168,6 +169,7 @@ def _medians(runs: list[Sample]) -> dict[str, float | None]:
         "statements": _of_known([run.statements for run in runs], median),
         "logMb": _of_known([run.log_mb for run in runs], max),
         "uploaded": _of_known([run.uploaded for run in runs], median),
+        "failed": sum(run.failed for run in runs),
     }
 
 

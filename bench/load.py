@@ -21,8 +21,9 @@ class Sample(NamedTuple):
     """One run. Latencies are ms, CPU time is the server's in µs a request, and its share that of one core.
 
     `memory` is that of the server's process in MB. `statements` are SQL statements a request, where the service tells.
-    `failed` counts what was answered with an error. `log_mb` is the largest size that SQLite's write-ahead log had during the run, in MB; SQLite keeps the file, so that
-    after writes it is as large as they made it. `uploaded` is MB a second that were uploaded beside.
+    `failed` counts what was answered with an error. `log_mb` is the largest size that SQLite's write-ahead log had
+    during the run, in MB; SQLite keeps the file, so that after writes it is as large as they made it. `uploaded` is MB
+    a second that were uploaded beside.
     """
 
     per_second: float
@@ -50,7 +51,7 @@ def require_tools() -> None:
 def measure(
     service: Service, operation: str, seconds: float, seed: int, clients: int = CONNECTIONS, most: int = 0
 ) -> Sample:
-    """Run one operation against a running service, `most` times at most. More that failed than may stop the benchmark."""
+    """Run one operation against a running service, `most` times at most. Where more fail than may, the run ends."""
     _settle(service)
     command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{clients}", f"-d{seconds:g}s", "--timeout", "10s"]
     arguments = [service.authorization, str(seed), operation, str(service.known), str(service.script), str(most)]

@@ -34,6 +34,7 @@ FIGURES = (
     "WAL MB",
     "up MB/s",
     "SQL",
+    "failed",
     "rate ×",
     "CPU ×",
 )

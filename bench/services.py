@@ -38,8 +38,8 @@ class Service:
 
     `script` is the Lua that makes requests, for `wrk.lua`; `root` is the path below which they are. One that is told
     the operation (`is_told`) is started for each. `log_file` is the write-ahead log of SQLite. With `uploads`, other
-    clients upload large files to it while it is measured, and note there how many bytes they have sent. `may_fail` is the
-    share of requests that may fail without an end of the run.
+    clients upload large files to it while it is measured, and note there how many bytes they have sent. `may_fail`:
+    the share of requests that may fail without an end of the run.
     """
 
     name: str

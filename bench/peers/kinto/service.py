@@ -6,8 +6,7 @@ the asset's id. Assets are records of a collection in another bucket. `kinto.ini
 * It checks less than pinakes: who asks, what they may do, and that the collection is there, but not that assets are. It
   keeps no counts of members. A page of a collection is of its members' ids; to get the assets takes another request.
 * A batch that adds is one transaction, but a request in it that is refused as wrong leaves the others standing.
-* It removes with one statement, and adds with several for each member: so it adds too few to remove, and most requests
-  to remove find nothing, which spares it a third of the CPU time and the wait for the disk.
+* It removes with one statement, and adds with several for each member.
 * It runs in waitress, which it comes with and its image uses. Its documentation has uWSGI behind nginx, which is more
   than one process; a request takes about as much CPU time there, and in gunicorn.
 * It has one thread: two writes at once may take the same millisecond for their version, and then one is refused.

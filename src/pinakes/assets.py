@@ -151,7 +151,7 @@ def locate(library: Library, project_id: str, id: str) -> Located:
 
 @needs("assets.read")
 def get_bulk(library: Library, actor: Actor, wanted: list[str]) -> list[Asset]:
-    """Up to 200 assets in the order asked for; unknown ids are left out. One statement."""
+    """Up to 200 assets in the order asked for; unknown ids are left out. Two statements."""
     collections.check_members("asset", wanted, MOST_BULK)
     with library.store.glance() as tx:
         found = {row.id: row for row in tx.assets.find_many(actor.owner, wanted)}
@@ -162,7 +162,7 @@ def get_bulk(library: Library, actor: Actor, wanted: list[str]) -> list[Asset]:
 def get_page(
     library: Library, actor: Actor, filter: AssetFilter, size: int = 50, token: str | None = None
 ) -> Page[Asset]:
-    """Assets that pass the filter. NOT_FOUND for an unknown collection. Two statements with a collection, else one."""
+    """Assets that pass the filter. NOT_FOUND for an unknown collection. Two statements, three with a collection."""
     scope = ("assets", actor.project_id, msgspec.structs.astuple(filter))
     after = library.tokens.read(token, scope)
     with library.store.glance() as tx:

@@ -21,7 +21,7 @@ def decode(field: str, value: str) -> tuple[bytes, str | None]:
         mime, text = (match[1] or "").lower().replace("image/jpg", "image/jpeg") or None, value[match.end() :]
     try:
         data = b"".join(_decoded(text))
-    except msgspec.ValidationError:
+    except ValueError:  # not base64, or no text at all
         raise bad_request(field, "this is neither base64 nor a data URL") from None
     if not data:
         raise bad_request(field, "there are no bytes in it")
@@ -29,10 +29,12 @@ def decode(field: str, value: str) -> tuple[bytes, str | None]:
 
 
 def _decoded(text: str) -> Iterator[bytes]:
-    """Base64 piece by piece, because decoding lets no other thread run. White space and missing padding are fine."""
+    """Base64 piece by piece, because decoding lets no other thread run. White space and any padding are fine."""
     rest = ""
     for start in range(0, len(text), _PIECE):
         rest += "".join(text[start : start + _PIECE].split())
-        whole = len(rest) // 4 * 4 if start + _PIECE < len(text) else len(rest)
+        is_last = start + _PIECE >= len(text)
+        rest = rest.rstrip("=") if is_last else rest
+        whole = len(rest) if is_last else len(rest) // 4 * 4
         piece, rest = rest[:whole], rest[whole:]
         yield msgspec.convert(piece + "=" * (-len(piece) % 4), bytes)  # three times as fast as binascii

@@ -133,7 +133,7 @@ def get(library: Library, actor: Actor, id: str) -> MLModel:
 
 @needs("models.read")
 def get_bulk(library: Library, actor: Actor, wanted: list[str]) -> list[MLModel]:
-    """Up to 200 models in the order asked for; unknown ids are left out. One statement."""
+    """Up to 200 models in the order asked for; unknown ids are left out. Two statements."""
     collections.check_members("model", wanted, MOST_BULK)
     with library.store.glance() as tx:
         found = {row.id: row for row in tx.models.find_many(actor.owner, wanted)}
@@ -144,7 +144,7 @@ def get_bulk(library: Library, actor: Actor, wanted: list[str]) -> list[MLModel]
 def get_page(
     library: Library, actor: Actor, filter: ModelFilter, size: int = 100, token: str | None = None
 ) -> Page[MLModel]:
-    """Models that pass the filter. NOT_FOUND for an unknown collection. Two statements with one, else one."""
+    """Models that pass the filter. NOT_FOUND for an unknown collection. Two statements, three with one."""
     scope = ("models", actor.project_id, msgspec.structs.astuple(filter))
     after = library.tokens.read(token, scope)
     with library.store.glance() as tx:
@@ -259,7 +259,7 @@ def restore(library: Library, actor: Actor, id: str, is_repeat: bool = False) ->
 
 @needs("models.read")
 def get_description(library: Library, actor: Actor, id: str) -> Description:
-    """The markdown of a model, empty until it is written, with what it mentions. Three statements."""
+    """The markdown of a model, empty until it is written, with what it mentions. At most six statements."""
     with library.store.glance() as tx:
         value = _found(tx, actor, id).description
     return describe(library, actor, value)
@@ -294,7 +294,7 @@ def describe(library: Library, actor: Actor, value: str) -> Description:
 
 @needs("models.read")
 def get_examples(library: Library, actor: Actor, id: str) -> list[Example]:
-    """A model's live examples in their order. Two statements."""
+    """A model's live examples in their order. Three statements."""
     with library.store.read() as tx:
         return _examples(library, actor, tx, id, _found(tx, actor, id).example_asset_ids)
 

@@ -146,7 +146,7 @@ def see(library: Library, _actor: Actor, search: Search) -> dict[str, int]:
 
 @needs("assets.read")
 def find_assets(library: Library, actor: Actor, search: Search, seen: dict[str, int]) -> Hits[AssetHit]:
-    """Assets, the best first unless sorted. `seen` is what `see` made of the data URLs. At most 8 statements.
+    """Assets, the best first unless sorted. `seen` is what `see` made of the data URLs. At most 9 statements.
 
     BAD_REQUEST naming the field for what cannot be searched for, NOT_FOUND for a picture that does not exist.
     """

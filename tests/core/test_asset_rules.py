@@ -59,6 +59,7 @@ def test_thumbnails_are_written_once_and_names_are_checked_each_time(library: Li
         "data:;base64,{}",
         "data:image/png;charset=x;base64,{}",
         "  {}\r\n",
+        "{}===",
     ],
 )
 def test_an_upload_may_be_written_in_these_ways(library: Library, admin: Actor, image: str) -> None:
@@ -75,6 +76,8 @@ def test_an_upload_may_be_written_in_these_ways(library: Library, admin: Actor, 
         ("data:text/html;base64,###", "neither base64"),
         ("not base64!", "neither base64"),
         ("é" * 4, "neither base64"),
+        ("AAAA\ud800", "neither base64"),
+        ("QQ==QQ==", "neither base64"),
         ("data:image/jpeg;base64," + base64.b64encode(make_png()).decode(), "the bytes are image/png"),
         (base64.b64encode(make_png()[:40]).decode(), "damaged or truncated"),
     ],

@@ -1,5 +1,6 @@
 """Decoding children that crash, hang, misbehave, or are killed: one answer is lost, never the next one."""
 
+import fcntl
 import io
 import os
 import signal
@@ -277,3 +278,17 @@ def test_confined(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(tmp_path / "file")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["MemoryError", "OSError"]
+
+
+def test_a_child_starts_where_its_pipes_stay_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system lets a user have only so many wide pipes."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
+    media = Media(processes=1)
+    try:
+        assert media.examine(encode(photo(300, 200), "png"), "a.png").width == 300
+    finally:
+        media.close()

@@ -290,6 +290,13 @@ def test_no_picture_out_of_what_is_none(examine: Callable[..., Examined], metada
     assert found.model is not None
 
 
+def test_half_a_character_is_no_picture(examine: Callable[..., Examined]) -> None:
+    header = {"__metadata__": {"modelspec.thumbnail": "data:image/png;base64,AAAA\ud800"}, "x": tensor()}
+    found = examine(raw(header, bytes(8)))
+    assert found.picture is None
+    assert found.model is not None
+
+
 def test_number_types(look: Look) -> None:
     header = {"a": tensor("BF16", [4, 4], [0, 32]), "b": tensor("F32", [1], [32, 36]), "c": tensor("F4", [6], [36, 39])}
     found = look(raw(header, bytes(39)))

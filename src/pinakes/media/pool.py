@@ -125,7 +125,6 @@ class Child:
                 stdout=subprocess.PIPE,
                 env=_ENVIRONMENT,
                 bufsize=0,
-                pipesize=_PIPE_BYTES,
             )
         except OSError as error:
             raise _no_decoder() from error

@@ -15,7 +15,8 @@ def collection_ids(driver: Driver, owner: int, shelves: list[str]) -> list[list[
     """The ids of the live collections in each aggregate of collections' numbers, in order. One statement, or none.
 
     Members share collections, so that a page has few of them. Joined to each member, a collection would be looked up
-    again and again, and PostgreSQL would read all of few collections for each member.
+    again and again, and PostgreSQL would read all of few collections for each member. Outside a transaction they are of
+    a later moment than the numbers.
     """
     numbers = [numbers_of(shelf) for shelf in shelves]
     wanted = {number for shelf in numbers for number in shelf}

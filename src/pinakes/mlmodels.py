@@ -294,7 +294,7 @@ def describe(library: Library, actor: Actor, value: str) -> Description:
 
 @needs("models.read")
 def get_examples(library: Library, actor: Actor, id: str) -> list[Example]:
-    """A model's live examples in their order. Three statements."""
+    """A model's live examples in their order. At most four statements."""
     with library.store.read() as tx:
         return _examples(library, actor, tx, id, _found(tx, actor, id).example_asset_ids)
 

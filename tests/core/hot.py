@@ -45,18 +45,18 @@ def lists(library: Library, admin: Actor, shelf: str) -> dict[str, tuple[int, Ve
     in_shelf, models_in = AssetFilter(collection_id=shelf), ModelFilter(collection_ids=(shelf,))
     return {
         "collections": (1, lambda n: collections.get_page(library, admin, n)),
-        "assets": (1, lambda n: assets.get_page(library, admin, AssetFilter(), n)),
-        "tagged assets": (1, lambda n: assets.get_page(library, admin, AssetFilter(tags=("a",)), n)),
-        "assets of a collection": (2, lambda n: assets.get_page(library, admin, in_shelf, n)),
-        "assets of a model": (1, lambda n: assets.get_page(library, admin, AssetFilter(model_id="fox"), n)),
-        "models": (1, lambda n: mlmodels.get_page(library, admin, ModelFilter(), n)),
-        "models of a collection": (2, lambda n: mlmodels.get_page(library, admin, models_in, n)),
+        "assets": (2, lambda n: assets.get_page(library, admin, AssetFilter(), n)),
+        "tagged assets": (2, lambda n: assets.get_page(library, admin, AssetFilter(tags=("a",)), n)),
+        "assets of a collection": (3, lambda n: assets.get_page(library, admin, in_shelf, n)),
+        "assets of a model": (2, lambda n: assets.get_page(library, admin, AssetFilter(model_id="fox"), n)),
+        "models": (2, lambda n: mlmodels.get_page(library, admin, ModelFilter(), n)),
+        "models of a collection": (3, lambda n: mlmodels.get_page(library, admin, models_in, n)),
         "tags": (1, lambda n: tags.get_page(library, admin, n)),
         "projects": (2, lambda n: projects.get_page(library, admin, n)),
-        "assets by id": (1, lambda n: assets.get_bulk(library, admin, members[:n])),
-        "models by id": (1, lambda n: mlmodels.get_bulk(library, admin, models[:n])),
-        "examples": (2, lambda n: mlmodels.get_examples(library, admin, models[n - 1])),
-        "description": (3, lambda n: mlmodels.get_description(library, admin, models[n - 1])),
+        "assets by id": (2, lambda n: assets.get_bulk(library, admin, members[:n])),
+        "models by id": (2, lambda n: mlmodels.get_bulk(library, admin, models[:n])),
+        "examples": (4, lambda n: mlmodels.get_examples(library, admin, models[n - 1])),
+        "description": (4, lambda n: mlmodels.get_description(library, admin, models[n - 1])),
         "team": (3, lambda _: projects.get_team(library, admin)),
     }
 

@@ -142,6 +142,15 @@ def test_two_workers_that_import_the_same_upload_do_not_fail_each_other(
     assert uploads.get(library, admin, upload.id).status == "imported"
 
 
+def test_a_part_that_is_let_go_of_leaves_no_file(library: Library, admin: Actor) -> None:
+    upload = begin(library, admin, 10)
+    writer = library.parts.begin(upload.id, 1)
+    writer.write(b"half")
+    assert len(files(library, upload)) == 1
+    del writer
+    assert files(library, upload) == set()
+
+
 def test_what_was_abandoned_leaves_no_folder(library: Library, admin: Actor, config: Config, clock: Clock) -> None:
     upload = begin(library, admin, 10)
     library.parts.begin(upload.id, 1).write(bytes(4 << 20))  # and let go of

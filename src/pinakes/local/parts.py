@@ -5,15 +5,13 @@ import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 
-import obstore
-
 from pinakes.blobs import CHUNK, blob_key, store_errors
 from pinakes.errors import PinakesError
 from pinakes.local.blobs import LocalBlobs
+from pinakes.local.writer import FileWriter
 from pinakes.parts import MOST_PART, Look, PartLink, PartWriter, lost
 from pinakes.upload_types import StoredPart
 
-_BUFFER = 1 << 20
 _READ = 4 * CHUNK
 
 
@@ -27,25 +25,19 @@ class LocalPartWriter:
         self._key = f"uploads/{upload_id}/part-{secrets.token_hex(8)}"
         self._digest = hashlib.sha256()
         self._size = 0
-        with store_errors():
-            self._file = obstore.open_writer(blobs.store, self._key, buffer_size=_BUFFER, max_concurrency=1)
+        self._file = FileWriter(blobs, self._key)
 
     def write(self, chunk: bytes) -> None:
         self._digest.update(chunk)
         self._size += len(chunk)
-        with store_errors():
-            self._file.write(chunk)
+        self._file.write(chunk)
 
     def digest(self) -> bytes:
         return self._digest.digest()
 
     def finish(self) -> StoredPart:
         part = StoredPart(self._number, self._size, self._digest.hexdigest())
-        key = _key(self._upload_id, part)
-        with store_errors():
-            self._file.close()
-            self._blobs.store.rename(self._key, key)
-        self._blobs.sync(key)
+        self._file.finish(_key(self._upload_id, part))
         return part
 
 
@@ -81,19 +73,14 @@ class LocalParts:
         if free is not None and free < size:
             raise PinakesError("UNAVAILABLE", f"A file of {size} bytes waits for room: its disk has {free} left.")
         whole, digest = f"uploads/{upload_id}/part-{secrets.token_hex(8)}", hashlib.sha256()
-        with store_errors():
-            file = obstore.open_writer(self._blobs.store, whole, buffer_size=_BUFFER, max_concurrency=1)
+        file = FileWriter(self._blobs, whole)
         for chunk in self._chunks(upload_id, parts):
             digest.update(chunk)
             if look:
                 look(chunk)
-            with store_errors():
-                file.write(chunk)
+            file.write(chunk)
         sha256 = digest.hexdigest()
-        with store_errors():
-            file.close()
-            self._blobs.store.rename(whole, blob_key(sha256))
-        self._blobs.sync(blob_key(sha256))
+        file.finish(blob_key(sha256))
         return sha256
 
     def _move(self, upload_id: str, part: StoredPart, look: Look | None) -> str:

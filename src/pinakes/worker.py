@@ -14,6 +14,7 @@ from typing import NamedTuple
 import structlog
 
 from pinakes import asset_bytes, ids, ingredients, processes, upkeep, uploads
+from pinakes.background import stand_back
 from pinakes.errors import PinakesError
 from pinakes.library import Library
 from pinakes.store.jobs import LEASE_MS, Job, JobKind
@@ -31,6 +32,9 @@ _FETCHES = 4
 """Files fetched at a time. Slow hosts keep only other fetches waiting."""
 
 _POLL_S = 1.0
+_APART_S = 0.05
+"""Between the first looks for jobs: each opens a connection, and all at once would keep the event loop waiting."""
+
 _LOOK_S = 60.0
 _LEARN_S = 2.0
 _STOP_S = 8.0
@@ -67,8 +71,7 @@ class Worker:
         targets: list[Callable[[], None]] = [
             self._sweep_often,
             self._renew_leases,
-            *[partial(self._do_jobs, False)] * jobs,
-            *[partial(self._do_jobs, True)] * _FETCHES,
+            *[partial(self._do_jobs, number, number >= jobs) for number in range(jobs + _FETCHES)],
             *[self._note_often, self._learn_often] * (not library.store.is_embedded),
         ]
         self._threads = [
@@ -96,8 +99,10 @@ class Worker:
         for job in list(self._doing):
             self._put_back(job, 0, counts=False)
 
-    def _do_jobs(self, is_fetch: bool) -> None:
+    def _do_jobs(self, number: int, is_fetch: bool) -> None:
+        stand_back()
         work = self._library.work
+        self._stopping.wait(number * _APART_S)
         while not self._stopping.is_set():
             work.wait(_POLL_S)
             work.clear()
@@ -161,6 +166,7 @@ class Worker:
                         tx.jobs.renew(job)
 
     def _sweep_often(self) -> None:
+        stand_back()
         wait_s = self._first_after_s
         while not self._stopping.wait(wait_s):
             with _warning("sweep failed"):

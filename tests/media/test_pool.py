@@ -17,6 +17,7 @@ import msgspec
 import pytest
 from pictures import FORMATS, encode, photo, picture, png
 
+from pinakes.background import NICE
 from pinakes.errors import PinakesError
 from pinakes.media import Media, child, pool
 from pinakes.media.protocol import READY, Answer, Decoded, Limits, Refused, Request, receive, send
@@ -274,10 +275,11 @@ def test_confined(tmp_path: Path) -> None:
         "        attempt()\n"
         "    except (MemoryError, OSError) as error:\n"
         "        print(type(error).__name__, flush=True)\n"
+        "print(os.getpriority(os.PRIO_PROCESS, 0))\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "file")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.stdout.split() == ["MemoryError", "OSError"]
+    assert done.stdout.split() == ["MemoryError", "OSError", str(NICE)]
 
 
 def test_a_child_starts_where_its_pipes_stay_narrow(monkeypatch: pytest.MonkeyPatch) -> None:

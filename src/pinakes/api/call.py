@@ -13,6 +13,7 @@ import msgspec
 
 from pinakes import access
 from pinakes.access import Actor
+from pinakes.background import stand_back
 
 if TYPE_CHECKING:
     from pinakes.api.http import Headers
@@ -37,7 +38,8 @@ class Threads:
         self._loop = asyncio.get_running_loop()
         self._done = self._deliver
         # Threads of their own: uploads that wait for a decoder must not keep lists and health checks waiting.
-        self._uploads = ThreadPoolExecutor(library.config.decode_processes + 2, thread_name_prefix="upload")
+        self._uploads = ThreadPoolExecutor(library.config.decode_processes + 2, "upload", stand_back)
+        self._parts = ThreadPoolExecutor(library.parts.at_once, "part", stand_back)
         self._looks = ThreadPoolExecutor(library.config.database_connections, thread_name_prefix="look")
         self._scans = ThreadPoolExecutor(_SCANS, thread_name_prefix="scan")
         self._shared: AbstractContextManager[object] | None = None
@@ -66,6 +68,10 @@ class Threads:
         """The result of the slow half of an upload."""
         return await self._loop.run_in_executor(self._uploads, verb)
 
+    async def part(self, do: Callable[..., T], *args: Any) -> T:
+        """The result of storing bytes that come in."""
+        return await self._loop.run_in_executor(self._parts, do, *args)
+
     async def look(self, verb: Callable[[], T]) -> T:
         """The result of a bounded read; on the embedded engine here and now, which costs a tenth of a thread hop."""
         if self._library.store.is_embedded:
@@ -79,7 +85,7 @@ class Threads:
 
     def close(self) -> None:
         """End the threads."""
-        for threads in (self._uploads, self._looks, self._scans):
+        for threads in (self._uploads, self._parts, self._looks, self._scans):
             threads.shutdown()
 
     async def write(self, verb: Callable[[], T]) -> T:

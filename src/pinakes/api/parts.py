@@ -82,19 +82,19 @@ class PartReceiver:
 
     async def _store(self, target: _Target, headers: dict[bytes, bytes], receive: Receive) -> StoredPart:
         begin = self._library.parts.begin
-        writer = await asyncio.to_thread(begin, target.upload_id, target.number, target.likely_bytes)
+        writer = await self._threads.part(begin, target.upload_id, target.number, target.likely_bytes)
         md5 = hashlib.md5(usedforsecurity=False) if b"content-md5" in headers else None
         size = 0
         async for piece in _pieces(receive):
             size += len(piece)
             if size > target.most_bytes:
                 raise _too_large(target.most_bytes)
-            await asyncio.to_thread(_write, writer, piece, md5)
+            await self._threads.part(_write, writer, piece, md5)
         if not size:
             raise bad_request("part", "it is empty; send its bytes as the body")
         if md5 and md5.digest() != _digest(headers, "Content-MD5"):
             raise bad_request("Content-MD5", "the part that arrived has another hash; send it again")
-        return await asyncio.to_thread(_finish, writer, _digest(headers, "x-amz-checksum-sha256"))
+        return await self._threads.part(_finish, writer, _digest(headers, "x-amz-checksum-sha256"))
 
 
 def _write(writer: PartWriter, piece: bytes, md5: "hashlib._Hash | None") -> None:

@@ -1,5 +1,6 @@
 """Running the application: uvicorn on one event loop, or on one in each of several processes; stopping gracefully."""
 
+import gc
 import socket
 from collections.abc import Callable
 from contextlib import closing
@@ -18,6 +19,8 @@ from pinakes.errors import PinakesError, bad_request
 from pinakes.library import Library, open_library
 
 _GRACE_SECONDS = 10
+_AT_ONCE = 8
+"""Connections that are taken in one turn of the event loop."""
 
 
 class _Server(uvicorn.Server):
@@ -27,6 +30,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        gc.freeze()  # what there is by now stays, and to look through it for garbage takes long enough to be noticed
         if self.started:
             self.announce(_url((sockets or self.servers[0].sockets)[0]))
 
@@ -65,7 +69,9 @@ def run(library: Library, announce: Callable[[str], object], listener: socket.so
 
     server.announce = announce_and_log
     try:
-        server.run(sockets=[listener])
+        # In each turn the loop takes one connection from each listening socket, and then answers everybody it has: to
+        # take one at a time would keep the last of many that come together waiting for as many turns.
+        server.run(sockets=[listener, *(listener.dup() for _ in range(_AT_ONCE - 1))])
     finally:
         listener.close()
         library.close()

@@ -32,9 +32,30 @@ def _decoded(text: str) -> Iterator[bytes]:
     """Base64 piece by piece, because decoding lets no other thread run. White space and any padding are fine."""
     rest = ""
     for start in range(0, len(text), _PIECE):
-        rest += "".join(text[start : start + _PIECE].split())
         is_last = start + _PIECE >= len(text)
+        piece = text[start : start + _PIECE]
+        if not rest and (data := _as_it_is(piece, is_last)) is not None:
+            yield data
+            continue
+        rest += "".join(piece.split())
         rest = rest.rstrip("=") if is_last else rest
         whole = len(rest) if is_last else len(rest) // 4 * 4
         piece, rest = rest[:whole], rest[whole:]
-        yield msgspec.convert(piece + "=" * (-len(piece) % 4), bytes)  # three times as fast as binascii
+        yield _bytes(piece)
+
+
+def _as_it_is(piece: str, is_last: bool) -> bytes | None:
+    """What a piece without white space is, as nearly all are; None for others. To look for it first costs as much."""
+    if is_last:
+        piece = piece.rstrip("=")
+    elif "=" in piece[-2:]:  # the end, and white space after it
+        return None
+    try:
+        return _bytes(piece)
+    except ValueError:
+        return None
+
+
+def _bytes(piece: str) -> bytes:
+    padded = piece + "=" * (-len(piece) % 4)
+    return msgspec.convert(padded, bytes)  # three times as fast as binascii

@@ -1,6 +1,10 @@
-"""HTTP/1.1 below the application: what no application gets to see is bounded and answered here."""
+"""HTTP/1.1 below the application: what no application gets to see is bounded and answered here, and what it sends held
+back for a moment."""
 
+import asyncio
 import secrets
+from collections.abc import Collection
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -8,6 +12,92 @@ from pinakes.api.http import error_answer
 from pinakes.errors import PinakesError
 
 MOST_HEAD_BYTES = 65_536
+_MOST_HELD_BYTES = 65_536
+_TOGETHER = 16
+"""Answers that are sent one after another; to wait for more of them makes none faster."""
+
+_FEW = 3
+"""So many clients are better off without waiting."""
+
+
+class Outbox:
+    """Sends the answers that were made in a turn of the event loop at its end, together.
+
+    Each time the kernel sends something, much of what the processor had learned of the interpreter is lost. To make
+    sixteen answers and then send them takes a quarter less time than to make and send one after another.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[_Held] = []
+        self._is_due = False
+
+    def put(self, held: "_Held", loop: asyncio.AbstractEventLoop) -> None:
+        """Have it flushed at the end of the turn."""
+        if len(self._waiting) >= _TOGETHER:
+            self._send()
+        if not self._is_due:
+            self._is_due = True
+            loop.call_soon(self._end_turn)
+        self._waiting.append(held)
+
+    def _end_turn(self) -> None:
+        self._is_due = False
+        self._send()
+
+    def _send(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for held in waiting:
+            held.flush()
+
+
+class _Held(asyncio.Transport):
+    """What is written to a connection, until it is flushed: head and body of an answer leave as one.
+
+    `requests` are the tasks of all that is being answered.
+    """
+
+    __slots__ = ("_bytes", "_loop", "_outbox", "_parts", "_requests", "_transport")
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        outbox: Outbox,
+        loop: asyncio.AbstractEventLoop,
+        requests: Collection[asyncio.Task[None]],
+    ) -> None:
+        self._transport = transport
+        self._outbox = outbox
+        self._loop = loop
+        self._requests = requests
+        self._parts: list[bytes | bytearray | memoryview] = []
+        self._bytes = 0
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._parts:
+            if len(self._requests) <= _FEW:
+                self._transport.write(data)
+                return
+            self._outbox.put(self, self._loop)
+        self._parts.append(data)
+        self._bytes += len(data)
+        if self._bytes > _MOST_HELD_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Let the connection have what was written. It may have ended meanwhile, and then nobody waits for it."""
+        parts, self._parts, self._bytes = self._parts, [], 0
+        if parts and not self._transport.is_closing():
+            self._transport.writelines(parts)
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._transport.set_protocol(protocol)
 
 
 class Protocol(HttpToolsProtocol):
@@ -17,7 +107,14 @@ class Protocol(HttpToolsProtocol):
     without a key, would hold the event loop for minutes.
     """
 
-    _head_bytes = 0
+    def __init__(self, *args: Any, outbox: Outbox, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._outbox = outbox
+        self._head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.transport = _Held(transport, self._outbox, self.loop, self.tasks)
 
     def data_received(self, data: bytes) -> None:
         self._head_bytes += len(data)

@@ -4,7 +4,9 @@ import gc
 import socket
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from types import FrameType
+from typing import cast
 
 import structlog
 import uvicorn
@@ -12,7 +14,7 @@ import uvicorn
 from pinakes import __version__
 from pinakes.api.app import build
 from pinakes.api.observe import bury, configure_logs
-from pinakes.api.protocol import Protocol
+from pinakes.api.protocol import Outbox, Protocol
 from pinakes.api.supervisor import Supervisor
 from pinakes.config import Config
 from pinakes.errors import PinakesError, bad_request
@@ -52,7 +54,7 @@ def run(library: Library, announce: Callable[[str], object], listener: socket.so
         uvicorn.Config(
             build(library),
             loop="uvloop",
-            http=Protocol,
+            http=cast(type[Protocol], partial(Protocol, outbox=Outbox())),
             lifespan="on",
             access_log=False,
             log_config=None,

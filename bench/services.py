@@ -172,7 +172,7 @@ def bare(folder: Path, like: Service, answers: dict[str, tuple[Any, bytes]]) -> 
     plain = {name: (headers, base64.b64encode(body).decode()) for name, (headers, body) in answers.items()}
     recorded.write_text(json.dumps(plain))
     (folder / "known").write_text(like.known.read_text())
-    command = [sys.executable, *UVICORN, "--no-server-header", "--no-date-header", "--port", "{port}", "bench.bare:app"]
+    command = [sys.executable, "-m", "bench.serve", "bench.bare", "{port}"]
     environment = {"ANSWERS": str(recorded)}
     return Service(
         "bare", command, folder, environment, authorization=like.authorization, can=frozenset(answers), is_told=True
@@ -197,7 +197,7 @@ def static(folder: Path, thumbnails: list[bytes]) -> Service:
     for name, data in zip(names, thumbnails, strict=True):
         (files / name).write_bytes(data)
     (folder / "known").write_text(f"thumbnails {' '.join(f'/{name}' for name in names)}\n")
-    command = [sys.executable, *UVICORN, "--lifespan", "off", "--port", "{port}", "bench.static:app"]
+    command = [sys.executable, "-m", "bench.serve", "bench.static", "{port}"]
     return Service("static file", command, folder, {"FILES": str(files)}, can=frozenset({"thumbnail"}))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from types import FrameType
-from typing import cast
+from typing import Any, Literal, cast
 
 import structlog
 import uvicorn
@@ -28,7 +28,7 @@ _AT_ONCE = 8
 class _Server(uvicorn.Server):
     """Tells when it listens, and where: with port 0 only the system knows."""
 
-    announce: Callable[[str], None]
+    announce: Callable[[str], object]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -49,13 +49,30 @@ def run(library: Library, announce: Callable[[str], object], listener: socket.so
     """
     config = library.config
     configure_logs(config)
-    listener = listener or _listen(config.host, config.port)
+    listener = listener or listen(config.host, config.port)
+    log = structlog.get_logger("server")
+
+    def announce_and_log(url: str) -> None:
+        log.info("started", url=url, version=__version__, data=str(config.data))
+        announce(url)
+
+    try:
+        return 0 if serve(build(library), listener, announce_and_log) else 1
+    finally:
+        library.close()
+        log.info("stopped")
+
+
+def serve(
+    app: Any, listener: socket.socket, announce: Callable[[str], object], lifespan: Literal["on", "off"] = "on"
+) -> bool:
+    """Serve an ASGI application at a socket, which is closed then, as `run` does; whether it came to listen."""
     server = _Server(
         uvicorn.Config(
-            build(library),
+            app,
             loop="uvloop",
             http=cast(type[Protocol], partial(Protocol, outbox=Outbox())),
-            lifespan="on",
+            lifespan=lifespan,
             access_log=False,
             log_config=None,
             server_header=False,
@@ -63,22 +80,14 @@ def run(library: Library, announce: Callable[[str], object], listener: socket.so
             backlog=2048,
         )
     )
-    log = structlog.get_logger("server")
-
-    def announce_and_log(url: str) -> None:
-        log.info("started", url=url, version=__version__, data=str(config.data))
-        announce(url)
-
-    server.announce = announce_and_log
+    server.announce = announce
     try:
         # In each turn the loop takes one connection from each listening socket, and then answers everybody it has: to
         # take one at a time would keep the last of many that come together waiting for as many turns.
         server.run(sockets=[listener, *(listener.dup() for _ in range(_AT_ONCE - 1))])
     finally:
         listener.close()
-        library.close()
-        log.info("stopped")
-    return 0 if server.started else 1
+    return server.started
 
 
 def run_workers(config: Config, announce: Callable[[Library, str], None]) -> int:
@@ -89,11 +98,11 @@ def run_workers(config: Config, announce: Callable[[Library, str], None]) -> int
     """
     _refuse_workers(config)
     configure_logs(config)
-    kept = _listen(config.host, config.port)
+    kept = listen(config.host, config.port)
     url, port = _url(kept), kept.getsockname()[1]
 
     def work(ready: Callable[[], object]) -> int:
-        listener = _listen(config.host, port, is_shared=True)
+        listener = listen(config.host, port, is_shared=True)
         kept.close()
         return run(open_library(config), lambda _: ready(), listener)
 
@@ -120,7 +129,7 @@ def _refuse_workers(config: Config) -> None:
         )
 
 
-def _listen(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
+def listen(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
     """A socket at an address. Those that are `is_shared` may be several; one that is not keeps out all but them."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

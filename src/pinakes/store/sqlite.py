@@ -128,6 +128,43 @@ class _Snapshot:
                 raise error
 
 
+class _Nested:
+    """A transaction inside another: what fails in it leaves nothing behind.
+
+    While nothing was changed in one, its savepoint serves for the next in it. A class for the reason that `_Snapshot`
+    is one.
+    """
+
+    __slots__ = ("_is_change", "_is_shared", "_outer", "_store")
+
+    def __init__(self, store: "SqliteStore", is_change: bool) -> None:
+        self._store = store
+        self._is_change = is_change
+
+    def __enter__(self) -> Tx:
+        store = self._store
+        store.require_open(self._is_change)
+        changes = store.changes()
+        self._outer = store.clean_at
+        self._is_shared = self._outer == changes
+        if not self._is_shared:
+            store.execute("SAVEPOINT verb")
+            store.clean_at = changes
+        return store.write_tx
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        store = self._store
+        store.clean_at = self._outer
+        if kind is not None:
+            if not store.is_in_transaction():  # SQLite ends it itself after some errors
+                return
+            store.execute("ROLLBACK TO verb")
+        if not self._is_shared:
+            store.execute("RELEASE verb")
+
+
 class _Glance:
     """`with store.glance() as tx`."""
 
@@ -160,14 +197,16 @@ class SqliteStore:
         self._readers_lock = threading.Lock()
         self._ended_statements = 0
         self._lock = threading.RLock()
-        self._is_writing = False
+        self._writing = 0
+        """The thread that is in a transaction, by its ident."""
         self._is_open = False
-        self._clean_at: int | None = None
+        self.clean_at: int | None = None
         """How many changes there had been when the innermost savepoint began."""
         connection = self._connect(_WRITE_CACHE_KIB)
         schema.require("sqlite", connection.pragma("user_version"), str(path), f"--data {path.parent}")
         self._writer = SqliteDriver(connection)
-        self._write_tx = Tx(self._writer)
+        self.execute, self.changes = connection.execute, connection.total_changes
+        self.write_tx = Tx(self._writer)
         self._checkpointer = Checkpointer(connection, lambda: self._connect(1024))
         self._group = GroupCommit(self._batch, self._after_batch)
 
@@ -232,61 +271,41 @@ class SqliteStore:
     def write(self, owner: int | None = None, *, beside: bool = False) -> AbstractContextManager[Tx]:  # noqa: ARG002 - all take turns
         return self._write(is_change=True)
 
-    @contextmanager
-    def _write(self, is_change: bool) -> Iterator[Tx]:
-        with self._lock, violations():
-            if self._is_writing:
-                with self._savepoint():
-                    self._require_open(is_change)
-                    yield self._write_tx
-            else:
-                with self._transaction():
-                    self._require_open(is_change)
-                    yield self._write_tx
-                self._checkpointer.after_commit()
+    def _write(self, is_change: bool) -> AbstractContextManager[Tx]:
+        return _Nested(self, is_change) if self._writing == threading.get_ident() else self._outermost(is_change)
 
-    def _require_open(self, is_change: bool) -> None:
+    @contextmanager
+    def _outermost(self, is_change: bool) -> Iterator[Tx]:
+        with self._lock, violations():
+            with self._transaction():
+                self.require_open(is_change)
+                yield self.write_tx
+            self._checkpointer.after_commit()
+
+    def require_open(self, is_change: bool) -> None:
         """Look whether the library takes changes, once in a transaction."""
         if is_change and not self._is_open:
-            for row in self._writer.execute(closing.QUERY):
+            for row in self.execute(closing.QUERY):
                 raise closing.refusal(row[0])
             self._is_open = True
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        execute = self._writer.execute
-        execute("BEGIN IMMEDIATE")
-        self._is_writing = True
+        self.execute("BEGIN IMMEDIATE")
+        self._writing = threading.get_ident()
         try:
             yield
-            execute("COMMIT")
+            self.execute("COMMIT")
         except BaseException:
-            if self._writer.connection.in_transaction:
-                execute("ROLLBACK")
+            if self.is_in_transaction():
+                self.execute("ROLLBACK")
             raise
         finally:
-            self._is_writing = self._is_open = False
+            self._writing, self._is_open = 0, False
 
-    @contextmanager
-    def _savepoint(self) -> Iterator[None]:
-        """What fails inside leaves nothing behind. While nothing was changed in one, it serves for the next in it."""
-        execute, changes = self._writer.execute, self._writer.connection.total_changes
-        outer, is_shared = self._clean_at, self._clean_at == changes()
-        if not is_shared:
-            execute("SAVEPOINT verb")
-            self._clean_at = changes()
-        try:
-            yield
-        except BaseException:
-            if self._writer.connection.in_transaction:
-                execute("ROLLBACK TO verb")
-                if not is_shared:
-                    execute("RELEASE verb")
-            raise
-        finally:
-            self._clean_at = outer
-        if not is_shared:
-            execute("RELEASE verb")
+    def is_in_transaction(self) -> bool:
+        """Of the writer; only the thread that writes may ask."""
+        return self._writer.connection.in_transaction
 
     def _batch(self, verbs: Iterator[Callable[[], Any]]) -> list[tuple[Any, BaseException | None]]:
         """Run verbs, each in a savepoint of its own, and commit them together."""
@@ -294,13 +313,13 @@ class SqliteStore:
         with self._lock, violations(), self._transaction():
             for verb in verbs:
                 try:
-                    with self._savepoint():
+                    with _Nested(self, is_change=False):
                         result = verb()
                     outcomes.append((result, None))
                 except BaseException as error:  # handed to whoever asked for this verb; the others go on
-                    if not self._writer.connection.in_transaction:
+                    if not self.is_in_transaction():
                         raise  # SQLite gave up the whole transaction: nothing of the batch is stored
-                    outcomes.append((None, error))
+                    outcomes.append((None, _as_ours(error)))
         return outcomes
 
     def _after_batch(self) -> None:
@@ -401,6 +420,15 @@ def is_created(path: Path) -> bool:
         version = connection.pragma("user_version")
         connection.close()
     return bool(version)
+
+
+def _as_ours(error: BaseException) -> BaseException:
+    """As `violations` raises it."""
+    try:
+        with violations():
+            raise error
+    except BaseException as told:  # noqa: BLE001 - it is handed on
+        return told
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 WIDTH = 22
+_PAIRS = [high + low for high in DIGITS for low in DIGITS]
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC throughout; an offset would be printed
 
 _lock = threading.Lock()
@@ -45,11 +46,11 @@ def derived(prefix: str, *parts: str) -> str:
 
 
 def _base62(value: int) -> str:
-    digits = []
-    for _ in range(WIDTH):
-        value, digit = divmod(value, 62)
-        digits.append(DIGITS[digit])
-    return "".join(reversed(digits))
+    pairs = []
+    for _ in range(WIDTH // 2):
+        value, pair = divmod(value, 62 * 62)
+        pairs.append(_PAIRS[pair])
+    return "".join(reversed(pairs))
 
 
 def now() -> str:

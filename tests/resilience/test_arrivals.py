@@ -7,11 +7,9 @@ import signal
 import socket
 import struct
 from collections.abc import Iterator
-from http.client import HTTPResponse
-from io import BufferedReader
+from http.client import parse_headers
 from pathlib import Path
 from select import select
-from typing import cast
 
 import httpx
 import pytest
@@ -39,11 +37,15 @@ def ask(server: Server, method: str, path: str, etag: str = "") -> bytes:
     return f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {token}\r\n{condition}\r\n".encode()
 
 
-def answer(connection: socket.socket, method: str) -> tuple[int, bytes]:
-    response = HTTPResponse(connection, method=method)
-    response.fp = cast(BufferedReader, connection.makefile("rb", 0))  # which takes no byte of the next answer
-    response.begin()
-    return response.status, response.read()
+def answers(connection: socket.socket, *methods: str) -> list[tuple[int, bytes]]:
+    """Those to requests of these methods, in order."""
+    found = []
+    with connection.makefile("rb") as reader:
+        for method in methods:
+            status = int(reader.readline().split()[1])
+            length = int(parse_headers(reader).get("content-length", 0))
+            found.append((status, b"" if method == "HEAD" else reader.read(length)))
+    return found
 
 
 def test_many_at_once_each_get_their_own_answers_in_order(server: Server) -> None:
@@ -59,7 +61,7 @@ def test_many_at_once_each_get_their_own_answers_in_order(server: Server) -> Non
         one.sendall(b"".join(ask(server, *what) for what in (own[0], *wanted, own[1], own[0])))
     os.kill(server.process.pid, signal.SIGCONT)
     for number, one in enumerate(connections):
-        first, page, head, known, last = (answer(one, method) for method in ("GET", "GET", "HEAD", "GET", "GET"))
+        first, page, head, known, last = answers(one, "GET", "GET", "HEAD", "GET", "GET")
         assert first == last
         assert json.loads(first[1])["collection"]["id"] == ids[number]
         assert len(page[1]) > 65_536
@@ -82,12 +84,26 @@ def test_who_left_keeps_nobody_waiting(server: Server) -> None:
                 one.close()
         os.kill(server.process.pid, signal.SIGCONT)
         for one in connections[::2]:
-            assert [answer(one, "GET")[0] for _ in range(2)] == [200, 200]
+            assert [status for status, _ in answers(one, "GET", "GET")] == [200, 200]
             one.close()
     assert server.stop() == 0
     log = server.place.log.read_text()
     assert "Traceback" not in log
     assert "error" not in log
+
+
+@pytest.mark.parametrize("count", [1, 10, ARRIVE])
+def test_who_says_that_no_more_comes_is_answered(server: Server, count: int) -> None:
+    """As with `nc -N`, and some proxies: the end of what they send comes right after the request."""
+    connections = [connect(server) for _ in range(count)]
+    os.kill(server.process.pid, signal.SIGSTOP)
+    for one in connections:
+        one.sendall(ASK)
+        one.shutdown(socket.SHUT_WR)
+    os.kill(server.process.pid, signal.SIGCONT)
+    for one in connections:
+        assert answers(one, "GET") == [(200, END)]
+        one.close()
 
 
 def test_who_is_there_is_not_answered_once_for_each_who_comes(server: Server) -> None:

@@ -21,7 +21,7 @@ _FEW = 3
 
 
 class Outbox:
-    """Sends the answers that were made in a turn of the event loop at its end, together.
+    """Sends the answers that were made in a turn of the event loop together, in the next.
 
     Each time the kernel sends something, much of what the processor had learned of the interpreter is lost. To make
     sixteen answers and then send them takes a quarter less time than to make and send one after another.
@@ -32,7 +32,7 @@ class Outbox:
         self._is_due = False
 
     def put(self, held: "_Held", loop: asyncio.AbstractEventLoop) -> None:
-        """Have it flushed at the end of the turn."""
+        """Have it flushed in the next turn."""
         if len(self._waiting) >= _TOGETHER:
             self._send()
         if not self._is_due:
@@ -96,9 +96,6 @@ class _Held(asyncio.Transport):
     def is_closing(self) -> bool:
         return self._transport.is_closing()
 
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self._transport.set_protocol(protocol)
-
 
 class Protocol(HttpToolsProtocol):
     """Says in the one shape of errors that something is not HTTP, and takes no endless request line, header or trailer.
@@ -106,6 +103,8 @@ class Protocol(HttpToolsProtocol):
     The parser joins the pieces of one header by copying all of them each time, so that one long header from anybody,
     without a key, would hold the event loop for minutes.
     """
+
+    transport: _Held
 
     def __init__(self, *args: Any, outbox: Outbox, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -115,6 +114,10 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.transport = _Held(transport, self._outbox, self.loop, self.tasks)
+
+    def eof_received(self) -> None:
+        """What was answered is for a client that sends no more, but may still listen. The connection ends then."""
+        self.transport.flush()
 
     def data_received(self, data: bytes) -> None:
         self._head_bytes += len(data)

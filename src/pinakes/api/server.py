@@ -72,6 +72,7 @@ def serve(
             app,
             loop="uvloop",
             http=cast(type[Protocol], partial(Protocol, outbox=Outbox())),
+            ws="none",
             lifespan=lifespan,
             access_log=False,
             log_config=None,

@@ -151,6 +151,17 @@ def test_a_part_that_is_let_go_of_leaves_no_file(library: Library, admin: Actor)
     assert files(library, upload) == set()
 
 
+def test_a_part_that_outlives_its_upload_fails_and_leaves_nothing(library: Library, admin: Actor) -> None:
+    upload = begin(library, admin, 10)
+    writer = library.parts.begin(upload.id, 1)
+    writer.write(b"0123456789")
+    library.parts.delete(upload.id)
+    with pytest.raises(PinakesError, match="send it again") as caught:
+        writer.finish()
+    assert caught.value.code == "UNAVAILABLE"
+    assert not Path(library.config.data, "blobs", "uploads", upload.id).exists()
+
+
 def test_what_was_abandoned_leaves_no_folder(library: Library, admin: Actor, config: Config, clock: Clock) -> None:
     upload = begin(library, admin, 10)
     library.parts.begin(upload.id, 1).write(bytes(4 << 20))  # and let go of

@@ -6,6 +6,7 @@ from io import FileIO
 from pathlib import Path
 
 from pinakes.blobs import store_errors
+from pinakes.errors import PinakesError
 from pinakes.local.blobs import LocalBlobs
 
 _MOST_BEHIND = 4 << 20
@@ -34,16 +35,23 @@ class FileWriter:
                 left = left[self._file.write(left) :]
             self._behind += len(data)
             if self._behind >= _MOST_BEHIND:
-                os.fdatasync(self._file.fileno())
+                os.fsync(self._file.fileno())
                 self._behind = 0
 
     def finish(self, key: str) -> None:
-        """Under its name, and durable, when this returns."""
+        """Under its name, and durable, when this returns. UNAVAILABLE when somebody removed it meanwhile."""
+        target = self._blobs.folder / key
         with store_errors():
-            os.fdatasync(self._file.fileno())
+            os.fsync(self._file.fileno())
             self._file.close()
-            (self._blobs.folder / key).parent.mkdir(parents=True, exist_ok=True)
-            self._path.rename(self._blobs.folder / key)
+            if target.parent != self._path.parent:  # else whoever removed that, with this file in it, meant it
+                target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._path.rename(target)
+            except FileNotFoundError as error:
+                raise PinakesError(
+                    "UNAVAILABLE", "What came was removed before it was whole; send it again."
+                ) from error
         self._abandon.detach()
         self._blobs.sync(key)
 

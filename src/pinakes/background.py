@@ -1,17 +1,19 @@
-"""Threads that work for nobody who waits, or for somebody who waits for long anyway."""
+"""Threads and processes that work for nobody who waits, or for somebody who waits for long anyway."""
 
 import os
 import sys
 import threading
+from contextlib import suppress
 
-NICE = 5
-"""With that, a thread gets a quarter of a core where another wants all of it, and the whole where none does."""
+NICE = min(19, os.getpriority(os.PRIO_PROCESS, 0) + 5)
+"""Five more than the process was started with: a quarter of a core where others want all of it, the whole where not."""
 
 
-def stand_back() -> None:
-    """Let threads that answer go before this one, and before those that it starts. On Linux; elsewhere nothing.
+def stand_back(process: int | None = None) -> None:
+    """Let those who answer go before this thread, or a process, and what that starts from now on.
 
-    Linux has a nice value for each thread (setpriority(2)), others for a process, which would be ours as a whole.
+    On Linux, where each thread has a nice value (setpriority(2)); elsewhere, and where it is forbidden, nothing.
     """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, process or threading.get_native_id(), NICE)

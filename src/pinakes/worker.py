@@ -32,8 +32,8 @@ _FETCHES = 4
 """Files fetched at a time. Slow hosts keep only other fetches waiting."""
 
 _POLL_S = 1.0
-_APART_S = 0.05
-"""Between the first looks for jobs: each opens a connection, and all at once would keep the event loop waiting."""
+_SPREAD_S = 0.5
+"""Within which all look for jobs a first time: each opens a connection, and all at once would keep others waiting."""
 
 _LOOK_S = 60.0
 _LEARN_S = 2.0
@@ -67,11 +67,11 @@ class Worker:
         self._stopping = threading.Event()
         self._doing: set[Job] = set()
         self._turn = Turn(library, "sweep_due_at")
-        jobs = _JOBS_A_DECODER * library.config.decode_processes
+        count = _FETCHES + _JOBS_A_DECODER * library.config.decode_processes
         targets: list[Callable[[], None]] = [
             self._sweep_often,
             self._renew_leases,
-            *[partial(self._do_jobs, number, number >= jobs) for number in range(jobs + _FETCHES)],
+            *[partial(self._do_jobs, number / count, number < _FETCHES) for number in range(count)],
             *[self._note_often, self._learn_often] * (not library.store.is_embedded),
         ]
         self._threads = [
@@ -99,10 +99,10 @@ class Worker:
         for job in list(self._doing):
             self._put_back(job, 0, counts=False)
 
-    def _do_jobs(self, number: int, is_fetch: bool) -> None:
+    def _do_jobs(self, place: float, is_fetch: bool) -> None:
         stand_back()
         work = self._library.work
-        self._stopping.wait(number * _APART_S)
+        self._stopping.wait(place * _SPREAD_S)
         while not self._stopping.is_set():
             work.wait(_POLL_S)
             work.clear()

@@ -12,7 +12,6 @@ from typing import BinaryIO
 
 import msgspec
 
-from pinakes.background import NICE
 from pinakes.media.kinds import PROBERS
 from pinakes.media.probers import convert, images
 from pinakes.media.protocol import READY, Answer, Limits, Request, Source, receive, send
@@ -41,8 +40,7 @@ def _answer(request: Request, data: bytes, limits: Limits) -> Answer:
 
 
 def confine(limits: Limits) -> None:
-    """Let the kernel hold this process to its limits, and leave the end of it, and the first go, to the server."""
-    os.nice(NICE)
+    """Let the kernel hold this process to its limits, and leave the end of it to the server."""
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_limit_bytes, limits.memory_limit_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

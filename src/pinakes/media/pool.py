@@ -14,6 +14,7 @@ from typing import BinaryIO, TypeVar, cast
 
 import msgspec
 
+from pinakes.background import stand_back
 from pinakes.errors import PinakesError, bad_request
 from pinakes.media.kinds import Type
 from pinakes.media.protocol import (
@@ -128,6 +129,7 @@ class Child:
             )
         except OSError as error:
             raise _no_decoder() from error
+        stand_back(self._process.pid)
         self._requests = cast(BinaryIO, self._process.stdin)
         _widen(self._requests)
         self._answers = io.BufferedReader(cast(io.RawIOBase, self._process.stdout))

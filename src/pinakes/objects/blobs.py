@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO, TYPE_CHECKING
 
-from obstore.store import ObjectStore
+from obstore.store import MemoryStore, ObjectStore
 
 from pinakes.blobs import CHUNK, Blobs, Needed, blob_key, check_key, missing, store_errors
 from pinakes.errors import PinakesError, bad_request
@@ -44,6 +44,7 @@ class ObjectBlobs(Blobs):
 
     def __init__(self, store: ObjectStore, *, is_local: bool = False, signer: Signer | None = None) -> None:
         super().__init__(store)
+        MemoryStore().list().collect()  # starts obstore's threads, which would stand back if one that does were first
         self.is_local = is_local
         self.signer = signer
         self._writers = ThreadPoolExecutor(4, thread_name_prefix="blobs")

@@ -10,9 +10,16 @@ from pathlib import Path
 def cpu_s(pid: int) -> tuple[float, float]:
     """CPU seconds of a process, and of all that it has started, those that have ended too."""
     own, ended = _times(pid)
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    children = [int(child) for thread in threads for child in (thread / "children").read_text().split()]
+    children = [child for thread in Path(f"/proc/{pid}/task").iterdir() for child in _children(thread)]
     return own, ended + sum(sum(cpu_s(child)) for child in children)
+
+
+def _children(thread: Path) -> list[int]:
+    """The processes that a thread has started; none when it has ended meanwhile, for then another has them."""
+    try:
+        return [int(child) for child in (thread / "children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _times(pid: int) -> tuple[float, float]:

@@ -13,9 +13,6 @@ from pinakes.errors import PinakesError
 
 MOST_HEAD_BYTES = 65_536
 _MOST_HELD_BYTES = 65_536
-_TOGETHER = 16
-"""Answers that are sent one after another; to wait for more of them makes none faster."""
-
 _FEW = 3
 """So many clients are better off without waiting."""
 
@@ -24,25 +21,17 @@ class Outbox:
     """Sends the answers that were made in a turn of the event loop together, in the next.
 
     Each time the kernel sends something, much of what the processor had learned of the interpreter is lost. To make
-    sixteen answers and then send them takes a quarter less time than to make and send one after another.
+    many answers and then send them takes a quarter less time than to make and send one after another.
     """
 
     def __init__(self) -> None:
         self._waiting: list[_Held] = []
-        self._is_due = False
 
     def put(self, held: "_Held", loop: asyncio.AbstractEventLoop) -> None:
         """Have it flushed in the next turn."""
-        if len(self._waiting) >= _TOGETHER:
-            self._send()
-        if not self._is_due:
-            self._is_due = True
-            loop.call_soon(self._end_turn)
+        if not self._waiting:
+            loop.call_soon(self._send)
         self._waiting.append(held)
-
-    def _end_turn(self) -> None:
-        self._is_due = False
-        self._send()
 
     def _send(self) -> None:
         waiting, self._waiting = self._waiting, []

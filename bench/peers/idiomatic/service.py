@@ -47,7 +47,8 @@ def _make(folder: Path, database_url: str, *seed: str) -> Service:
     key = json.loads(made.stdout)
     serve = [str(PYTHON), *UVICORN, "--port", "{port}", "idiomatic.app:app"]
     who = basic(key["apiKey"], key["apiSecret"])
-    return Service("idiomatic", serve, folder, environment, FOLDER.parent, key, who)
+    may_fail = 0.01  # of 32 that wait for SQLite's lock on a slow machine one may wait for longer than it does
+    return Service("idiomatic", serve, folder, environment, FOLDER.parent, key, who, may_fail=may_fail)
 
 
 PEER = Peer(

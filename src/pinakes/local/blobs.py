@@ -1,6 +1,6 @@
 """Blobs as files of a folder. While obstore writes one it is `<name>#<n>`, and stays so when the process is killed.
 
-Small ones are read where the event loop waits, which obstore does in threads of its own, 8 KiB at a time.
+They are read here and not by obstore, which has threads of its own for that and streams 8 KiB at a time.
 """
 
 import hashlib

@@ -67,7 +67,7 @@ def _in_postgres(note: Callable[[Explained], None], modes: Modes, most: int) -> 
 
     def explain_and_run(link: Link, sql: str, params: tuple[Any, ...]) -> None:
         if sql.split()[0] in _VERBS:
-            text, lists, is_planned_anew = postgres_spelling(sql, link.is_writing)
+            text, lists, is_planned_anew, _ = postgres_spelling(sql, link.is_writing)
             values, name = parameters(params, lists), name_of(sys._getframe(1))
             seen[name, text] += 1
             for mode in (modes[:1] if is_planned_anew else modes) if seen[name, text] <= most else ():

@@ -169,21 +169,19 @@ def test_closing_finishes_what_waits_and_refuses_what_comes(
 
 
 def test_too_many_waiting_are_refused(
-    library: Library, admin: Actor, answers: Answers, monkeypatch: pytest.MonkeyPatch
+    config: Config, open_with: Callable[..., Library], answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only some verbs are done at a time, on the embedded engine one."""
     monkeypatch.setattr("pinakes.store.group.MOST_WAITING", 3)
-    gates = [Gate() for _ in range(1 if library.store.is_embedded else library.config.database_connections)]
-    for gate in gates:
-        library.store.submit(gate, None, answers.done)
-        assert gate.entered.wait(20)
+    library = open_with(msgspec.structs.replace(config, database_connections=2))  # one that writes, on either engine
+    admin, gate = new_actor(library), Gate()
+    library.store.submit(gate, None, answers.done)
+    assert gate.entered.wait(20)
     for _ in range(3):
         library.store.submit(creation(library, admin), None, answers.done)
     with pytest.raises(PinakesError, match="Too many writes"):
         library.store.submit(creation(library, admin), None, answers.done)
-    for gate in gates:
-        gate.opened.set()
-    answers.take(len(gates) + 3)
+    gate.opened.set()
+    answers.take(4)
 
 
 def test_32_threads_add_overlapping_sets(config: Config, open_with: Callable[..., Library], answers: Answers) -> None:

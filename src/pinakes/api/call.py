@@ -88,10 +88,10 @@ class Threads:
         for threads in (self._uploads, self._parts, self._looks, self._scans):
             threads.shutdown()
 
-    async def write(self, verb: Callable[[], T]) -> T:
+    async def write(self, verb: Callable[[], T], subject: tuple[int | str, ...] = ()) -> T:
         """The verb's result, once it is durable."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self._library.store.submit(verb, future, self._done)
+        self._library.store.submit(verb, future, self._done, subject)
         return await future
 
     def _deliver(self, outcomes: list[tuple[Any, Any, BaseException | None]]) -> None:
@@ -156,7 +156,8 @@ class Call(Generic[Q, B]):
 
     async def write(self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """A change, answered once it is durable."""
-        return await self.threads.write(partial(_confirmed, verb, self.library, self.actor, *args, **kwargs))
+        confirmed = partial(_confirmed, verb, self.library, self.actor, *args, **kwargs)
+        return await self.threads.write(confirmed, (self.actor.owner, *self.params))
 
     @property
     def is_repeat(self) -> bool:

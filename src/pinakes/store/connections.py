@@ -32,7 +32,7 @@ _OPTIONS = {
 }
 """Of connections, unless their URL says otherwise: of several hosts, the one that takes writes."""
 _DONE = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
-_IDLE = pq.TransactionStatus.IDLE
+_IDLE, _FAILED = pq.TransactionStatus.IDLE, pq.TransactionStatus.INERROR
 _ENDED = ("57P01", "57P02", "57P05", "25P03", "25P04")
 """Told by a server that ends the connection: it stops, has crashed, or has waited for us for too long."""
 _BROKEN = "08"
@@ -69,6 +69,8 @@ class Link:
         self.is_replica = is_replica
         self.is_writing = False
         self.count = 0
+        self.changes = 0
+        """How many statements may have changed something: all that are no SELECT."""
         self.tx: Any = None
         try:
             is_pooled = self._is_pooled()
@@ -98,7 +100,8 @@ class Link:
 
     def _run(self, sql: str, params: tuple[Any, ...]) -> None:
         self.count += 1
-        text, lists, is_planned_anew = postgres_spelling(sql, self.is_writing)
+        text, lists, is_planned_anew, is_change = postgres_spelling(sql, self.is_writing)
+        self.changes += is_change
         values = parameters(params, lists)
         self._cursor.execute(text, values, prepare=False if is_planned_anew else None)
 
@@ -163,11 +166,13 @@ class Link:
 
     def change_each(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         self.count += len(rows)
-        text, lists, _ = postgres_spelling(sql, self.is_writing)
+        self.changes += 1
+        text, lists, _, _ = postgres_spelling(sql, self.is_writing)
         self._cursor.executemany(text, [parameters(tuple(row), lists) for row in rows])
 
     def load(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         self.count += 1
+        self.changes += 1
         with self._cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
@@ -200,6 +205,10 @@ class Link:
     def is_usable(self) -> bool:
         """Whether the connection stands, and is in no transaction."""
         return self.connection.pgconn.transaction_status == _IDLE
+
+    def has_failed(self) -> bool:
+        """Whether an error in the transaction was passed over, so that nothing of it can be stored."""
+        return self.connection.pgconn.transaction_status == _FAILED
 
     def close(self) -> None:
         """End the connection, and whatever it was at."""

@@ -210,6 +210,7 @@ class Spelled(NamedTuple):
     text: str
     lists: tuple[int, ...]
     is_planned_anew: bool
+    is_change: bool
 
 
 # Lists are arrays there, of which the planner knows the length and an index can be asked for all at once.
@@ -272,7 +273,8 @@ def postgres_spelling(sql: str, is_write: bool) -> Spelled:
     sql = _LOCK.sub(r"FOR NO KEY UPDATE OF \1" if is_write else "", sql)
     parts = sql.split("?")
     lists = tuple(at for at, part in enumerate(parts[1:]) if part.startswith(("::text[]", "::bigint[]")))
-    return Spelled(_aggregated(sql).replace("%", "%%").replace("?", "%s"), lists, is_planned_anew)
+    text = _aggregated(sql).replace("%", "%%").replace("?", "%s")
+    return Spelled(text, lists, is_planned_anew, not text.lstrip().startswith("SELECT"))
 
 
 def array(list: str) -> str:

@@ -3,19 +3,21 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from pinakes.errors import PinakesError
 from pinakes.store import Done
 
-_BATCH_SECONDS = 0.02
+BATCH_SECONDS = 0.02
+"""For how long verbs are taken into a transaction."""
 MOST_WAITING = 20_000
 """Verbs that may wait for the writer."""
 
+Verb = Callable[[], Any]
 Outcome = tuple[Any, BaseException | None]
-Item = tuple[Callable[[], Any], Any, Done]
-RunBatch = Callable[[Iterator[Callable[[], Any]]], list[Outcome]]
+Item = tuple[Verb, Any, Done]
+RunBatch = Callable[[Iterator[Verb]], list[Outcome]]
 
 
 class GroupCommit:
@@ -34,7 +36,7 @@ class GroupCommit:
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
-    def submit(self, verb: Callable[[], Any], token: Any, done: Done) -> None:
+    def submit(self, verb: Verb, token: Any, done: Done) -> None:
         """UNAVAILABLE when far too many verbs wait already, or the store is closing."""
         with self._door:  # a verb is either in before the door closes, and answered, or refused
             if self._is_closing or len(self._waiting) >= MOST_WAITING:
@@ -59,16 +61,12 @@ class GroupCommit:
             if not items:  # the transaction did not even begin, and all have waited for that
                 items = [self._waiting.popleft() for _ in range(len(self._waiting))]
             outcomes = [(None, error)] * len(items)
-        answers: dict[Done, list[tuple[Any, Any, BaseException | None]]] = {}
-        for (_, token, done), outcome in zip(items, outcomes, strict=True):
-            answers.setdefault(done, []).append((token, *outcome))
-        for done, answer in answers.items():
-            call(done, answer)
+        tell(zip(items, outcomes, strict=True))
         call(self._after_batch)
 
-    def _take(self, items: list[Item]) -> Iterator[Callable[[], Any]]:
+    def _take(self, items: list[Item]) -> Iterator[Verb]:
         """Verbs as long as some wait, but not for so long that the first in the batch waits much for its answer."""
-        until = time.monotonic() + _BATCH_SECONDS
+        until = time.monotonic() + BATCH_SECONDS
         while self._waiting and (not items or time.monotonic() < until):
             item = self._waiting.popleft()
             items.append(item)
@@ -80,6 +78,15 @@ class GroupCommit:
             self._is_closing = True
         self._wake.release()
         self._thread.join()
+
+
+def tell(ended: Iterable[tuple[Item, Outcome]]) -> None:
+    """Say what came of verbs, all that one `done` is to hear in one call."""
+    answers: dict[Done, list[tuple[Any, Any, BaseException | None]]] = {}
+    for (_, token, done), outcome in ended:
+        answers.setdefault(done, []).append((token, *outcome))
+    for done, answer in answers.items():
+        call(done, answer)
 
 
 def too_many_wait() -> PinakesError:

@@ -9,7 +9,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import copy
 from functools import partial
@@ -23,8 +22,12 @@ from psycopg.conninfo import conninfo_to_dict
 from pinakes.config import Config
 from pinakes.errors import PinakesError, bad_request
 from pinakes.store import Done, Tx, closing, group, schema
+from pinakes.store.batch import Apart, Batch
 from pinakes.store.connections import Connections, Link, connect, is_lost
+from pinakes.store.failures import AGAIN, Lost, violations
+from pinakes.store.group import Outcome, Verb
 from pinakes.store.replica import Replica
+from pinakes.store.writers import Writers
 
 T = TypeVar("T")
 
@@ -33,17 +36,9 @@ _LOCKS = 0x50494E41
 _LIBRARY, _SCHEMA = 0, -1
 _READ_ONLY = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _PATIENT = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+_WRITERS = 4
+"""Threads that change things. Few, so that each has some to commit together; several, for they wait for the server."""
 _MOST_TRIES = 8
-_AGAIN = (errors.SerializationFailure, errors.DeadlockDetected)
-_FULL = (errors.DiskFull, errors.OutOfMemory, errors.TooManyConnections)
-_NOT_NOW = (
-    *(errors.LockNotAvailable, errors.QueryCanceled, errors.IdleInTransactionSessionTimeout),
-    *(errors.CannotConnectNow, errors.ObjectInUse, errors.TransactionTimeout),
-)
-
-
-class _Lost(Exception):  # noqa: N818 - what happened to a transaction, for whoever might run it again
-    """The server went before the transaction was to be committed, or takes no writes: nothing of it is stored."""
 
 
 class PostgresStore:
@@ -71,10 +66,8 @@ class PostgresStore:
         if read_url:
             self._replica = Replica(self._connections, read_url, setup, connections, is_prepared=is_prepared)
         self._readers: Connections | Replica = self._connections
-        self._threads = ThreadPoolExecutor(connections, thread_name_prefix="writer")
-        self._waiting = 0
-        self._door = threading.Lock()
-        with _violations():
+        self._writers = Writers(max(1, min(_WRITERS, connections // 2)), self._together, self._alone)
+        with violations():
             schema.require("postgres", _version(url), "The database", "--database-url URL")
 
     @contextmanager
@@ -82,7 +75,7 @@ class PostgresStore:
         if link := self._current():
             yield _tx(link)
             return
-        with _violations():
+        with violations():
             link = self._readers.take(_READ_ONLY)
             try:
                 yield _tx(link)
@@ -105,7 +98,7 @@ class PostgresStore:
         if link := self._current():
             yield _tx(link)
             return
-        with _violations():
+        with violations():
             link = self._readers.take()
             try:
                 yield _tx(link)
@@ -118,7 +111,7 @@ class PostgresStore:
     @contextmanager
     def survey(self) -> Iterator[Tx]:
         """One transaction, for what it notes is gone with it; each of its statements sees what is committed then."""
-        with _violations():
+        with violations():
             link = Link(self._url, is_prepared=False)
             try:
                 link.command(f"BEGIN; {_PATIENT}")
@@ -131,7 +124,7 @@ class PostgresStore:
         if link := self._current():
             yield _tx(link)
             return
-        with _violations():
+        with violations():
             link = self._connections.take()
             link.is_writing = True
             self._local.link, self._local.held = link, set()
@@ -139,7 +132,7 @@ class PostgresStore:
                 yield _tx(link)
             except errors.ReadOnlySqlTransaction as error:
                 link.close()  # it leads to what is a standby by now; another may take writes
-                raise _Lost from error
+                raise Lost from error
             except BaseException as error:
                 _end(link, error)
                 raise
@@ -154,13 +147,15 @@ class PostgresStore:
     def write(self, owner: int | None = None, *, beside: bool = False) -> Iterator[Tx]:
         with self.transaction() as tx:
             link: Link = self._local.link
+            batch: Batch | None = getattr(self._local, "batch", None)
+            is_joining = batch and batch.admit(beside)
             if not self._local.held:
                 with self._begun(link):
                     self._lock(link, owner, beside)
                     yield tx
             else:
                 self._lock(link, owner, beside)
-                with _savepoint(link):
+                with batch.joining(link) if batch and is_joining else _savepoint(link):
                     yield tx
 
     @contextmanager
@@ -176,6 +171,8 @@ class PostgresStore:
     @contextmanager
     def fill(self) -> Iterator[Tx]:
         with self.transaction() as tx:
+            if batch := getattr(self._local, "batch", None):
+                batch.admit(is_beside=False)
             link: Link = self._local.link
             link.command(f"{link.beginning()}; {_PATIENT}; SELECT {_lock_call(_LIBRARY, is_shared=False)}")
             self._local.held.add((_LIBRARY, False))
@@ -207,25 +204,39 @@ class PostgresStore:
             raise error
         return result  # type: ignore[no-any-return]
 
-    def submit(self, verb: Callable[[], Any], token: Any, done: Done) -> None:
-        with self._door:
-            if self._waiting >= group.MOST_WAITING:
-                raise group.too_many_wait()
-            try:
-                self._threads.submit(self._answer, verb, token, done)
-            except RuntimeError as error:
-                raise PinakesError("UNAVAILABLE", "The library is closed.") from error
-            self._waiting += 1
+    def submit(self, verb: Verb, token: Any, done: Done, subject: tuple[Any, ...] = ()) -> None:
+        self._writers.submit(verb, token, done, subject)
 
-    def _answer(self, verb: Callable[[], Any], token: Any, done: Done) -> None:
-        with self._door:
-            self._waiting -= 1
-        group.call(done, [(token, *_outcome(partial(self._whole, verb)))])
+    def _alone(self, verb: Verb) -> Outcome:
+        return _outcome(partial(self._whole, verb))
 
-    def _whole(self, verb: Callable[[], Any]) -> Any:
+    def _whole(self, verb: Verb) -> Any:
         """A verb in one transaction, also one that writes several times."""
         with self.transaction():
             return verb()
+
+    def _together(self, verbs: list[Verb]) -> list[Outcome | None]:
+        """Run verbs in one transaction, for 20 ms at most: the first waits for the last.
+
+        They have no savepoints: when one leaves a change that is not whole, nothing is stored of any. And only those
+        belong together that work beside others; what has the project or the library to itself is not to wait.
+        """
+        outcomes: list[Outcome | None] = []
+        until = time.monotonic() + group.BATCH_SECONDS
+        self._local.batch = batch = Batch()
+        try:
+            with self.transaction():
+                for verb in verbs:
+                    outcomes.append(batch.run(verb, self._local.link))
+                    if time.monotonic() > until:
+                        break
+        except Apart:
+            return [None] * len(verbs)
+        except BaseException as error:  # noqa: BLE001 - nothing began, or it may not be stored: each must hear so
+            return [outcome and (None, error) for outcome in outcomes] or [(None, error)] * len(verbs)
+        finally:
+            self._local.batch = None
+        return outcomes
 
     def ready(self) -> None:
         """UNAVAILABLE unless the database takes writes, which a standby does not."""
@@ -237,7 +248,7 @@ class PostgresStore:
         """The copy is a file of SQLite's, which can be restored into either engine."""
         from pinakes.store import portable
 
-        with _violations():
+        with violations():
             link = Link(self._url, is_prepared=False)
             try:
                 link.command(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_PATIENT}")
@@ -259,7 +270,7 @@ class PostgresStore:
         return 0
 
     def close(self) -> None:
-        self._threads.shutdown()
+        self._writers.close()
         if self._replica:
             self._replica.close()
         self._connections.close()
@@ -287,7 +298,7 @@ def _outcome(verb: Callable[[], Any]) -> tuple[Any, BaseException | None]:
         try:
             return verb(), None
         except PinakesError as error:
-            if attempt == _MOST_TRIES - 1 or not isinstance(error.__cause__, (*_AGAIN, _Lost)):
+            if attempt == _MOST_TRIES - 1 or not isinstance(error.__cause__, (*AGAIN, Lost)):
                 return None, error
         except BaseException as error:  # noqa: BLE001 - handed to whoever asked for this verb
             return None, error
@@ -305,7 +316,7 @@ def _tx(link: Link) -> Tx:
 def _end(link: Link, error: BaseException) -> None:
     """End a transaction of which nothing is to be stored. What cannot be ended ends with its connection."""
     if is_lost(error):
-        raise _Lost from error
+        raise Lost from error
     if link.is_replica and isinstance(error, psycopg.Error):
         link.close()
     elif not link.is_usable():
@@ -327,38 +338,6 @@ def _savepoint(link: Link) -> Iterator[None]:
     link.command("RELEASE SAVEPOINT verb")
 
 
-@contextmanager
-def _violations() -> Iterator[None]:
-    """Errors of the engine as ours: what may be over soon is UNAVAILABLE and may be tried again; the rest is a bug."""
-    try:
-        yield
-    except _Lost as error:
-        raise _unavailable("The database was away for a moment; try again.") from error
-    except _AGAIN as error:
-        raise _unavailable("Many change the same at once; try again.") from error
-    except _FULL as error:
-        raise _unavailable(f"The database has run out of something: {error.diag.message_primary}.") from error
-    except _NOT_NOW as error:
-        raise _unavailable(f"The database cannot do that now: {error.diag.message_primary}.") from error
-    except (errors.DataCorrupted, errors.IndexCorrupted) as error:
-        message = f"The database is damaged: {error.diag.message_primary}. Its own log says more; restore a backup."
-        raise PinakesError("UNAVAILABLE", message) from error
-    except errors.InsufficientPrivilege as error:
-        message = f"The user of database_url may not do what a library needs: {error.diag.message_primary}."
-        raise PinakesError("UNAVAILABLE", message) from error
-    except psycopg.Error as error:
-        if not (is_lost(error) or isinstance(error, psycopg.OperationalError)):
-            raise
-        reason = str(error).strip().splitlines()[0]
-        if "session is read-only" in reason:
-            raise _unavailable("The database takes no writes: it is a standby, or set to be read only.") from error
-        raise _unavailable(f"The database of database_url does not answer: {reason}") from error
-
-
-def _unavailable(message: str) -> PinakesError:
-    return PinakesError("UNAVAILABLE", message, retryAfter=1)
-
-
 def check_url(url: str) -> None:
     """BAD_REQUEST for what is no address of a database. It may hold a password, and is not told again."""
     try:
@@ -372,7 +351,7 @@ def check_url(url: str) -> None:
 
 def is_created(url: str) -> bool:
     """Whether the database holds a schema of ours, of whatever version."""
-    with _violations():
+    with violations():
         return _version(url) > 0
 
 
@@ -382,7 +361,7 @@ def create_or_upgrade(url: str) -> list[str]:
     Of several processes that do so at once, one does, and the others wait for it.
     """
     ran = []
-    with _violations(), connect(url) as connection, connection.transaction():
+    with violations(), connect(url) as connection, connection.transaction():
         connection.execute(f"SELECT pg_advisory_xact_lock({_LOCKS}, {_SCHEMA})")
         connection.execute(
             "CREATE TABLE IF NOT EXISTS pinakes_migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL)"

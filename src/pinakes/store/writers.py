@@ -1,0 +1,67 @@
+"""Group commit where several may write at once: a few threads, each of which commits its share of all that waits."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from operator import itemgetter
+from typing import Any
+
+from pinakes.errors import PinakesError
+from pinakes.store import Done, group
+from pinakes.store.group import Item, Outcome, Verb
+
+_MOST_TOGETHER = 100
+
+
+class Writers:
+    """Threads that run verbs, all that a thread has taken together where that can be.
+
+    `run_together` returns the outcomes of the first of several verbs, at least of one, once they are stored; None
+    stands for one of which nothing is stored, and which is to be run by itself: by `run_alone`. Neither may raise.
+    """
+
+    def __init__(
+        self,
+        threads: int,
+        run_together: Callable[[list[Verb]], list[Outcome | None]],
+        run_alone: Callable[[Verb], Outcome],
+    ) -> None:
+        self._run_together = run_together
+        self._run_alone = run_alone
+        self._count = threads
+        self._waiting: deque[tuple[tuple[Any, ...], Item]] = deque()
+        self._door = threading.Lock()
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="writer")
+
+    def submit(self, verb: Verb, token: Any, done: Done, subject: tuple[Any, ...]) -> None:
+        """UNAVAILABLE when far too many verbs wait already, or the store is closed."""
+        with self._door:
+            if len(self._waiting) >= group.MOST_WAITING:
+                raise group.too_many_wait()
+            try:
+                self._threads.submit(self._run)
+            except RuntimeError as error:
+                raise PinakesError("UNAVAILABLE", "The library is closed.") from error
+            self._waiting.append((subject, (verb, token, done)))
+
+    def _run(self) -> None:
+        items = self._take()  # none when those before took what this was called for
+        while items:
+            outcomes = self._run_together([verb for verb, _, _ in items]) if len(items) > 1 else [None]
+            ended = list(zip(items, outcomes, strict=False))
+            items = items[len(ended) :]
+            group.tell((item, outcome) for item, outcome in ended if outcome)
+            for item in [item for item, outcome in ended if not outcome]:
+                group.tell([(item, self._run_alone(item[0]))])
+
+    def _take(self) -> list[Item]:
+        """This thread's share, in the order of subjects, so that two threads wait for the same rows in turn."""
+        with self._door:
+            share = min(-(-len(self._waiting) // self._count), _MOST_TOGETHER)
+            taken = [self._waiting.popleft() for _ in range(share)]
+        return [item for _, item in sorted(taken, key=itemgetter(0))]
+
+    def close(self) -> None:
+        """Finish what is queued, then end the threads."""
+        self._threads.shutdown()

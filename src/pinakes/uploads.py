@@ -163,7 +163,7 @@ def add_part(library: Library, project_id: str, id: str, part: StoredPart) -> St
 def drop_part(library: Library, project_id: str, id: str, part: StoredPart) -> None:
     """Let go of bytes that are no part of their upload, unless the same were sent and noted meanwhile.
 
-    In a transaction of its own, so that what was noted is stored for certain.
+    Not to be committed together with others: bytes do not come back when what others noted is not stored.
     """
     with library.store.write(beside=True) as tx:
         owner = tx.uploads.owner_of(project_id)

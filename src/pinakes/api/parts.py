@@ -66,7 +66,8 @@ class PartReceiver:
             unwanted = await self._threads.write(lambda: uploads.add_part(*upload, part))
         finally:
             if unwanted is not None:
-                await self._threads.write(partial(uploads.drop_part, *upload, unwanted))
+                drop = partial(uploads.drop_part, *upload, unwanted)
+                await self._threads.part(self._library.store.attempt, drop)  # not among others, that may be undone
 
     async def _find(self, path: str, query: bytes, headers: dict[bytes, bytes]) -> _Target:
         asked = dict(parse_qsl(query.decode("latin-1")))

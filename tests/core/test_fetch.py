@@ -269,7 +269,7 @@ def test_the_time_limit_holds_for_what_trickles(web: WebServer, piece: bytes) ->
     web.answers["/"] = drip(piece, 0.05)
     started = time.monotonic()
     assert "the time limit passed" in refusal(web.url(), time_limit_s=0.5)
-    assert 0.4 < time.monotonic() - started < 3
+    assert 0.4 < time.monotonic() - started < 10
 
 
 def test_the_time_limit_is_of_all_redirects_together(web: WebServer) -> None:

@@ -148,13 +148,13 @@ def test_old_keys_are_good_for_an_hour_while_the_issuer_is_away(
     monkeypatch.setattr(issuer, "RETRY_S", 0.2)
     time.sleep(0.25)
     assert check(verifier, raw).grants  # after one attempt that fails
-    idp.delay_s = 1.0
+    idp.delay_s = 3.0
     for _ in range(3):
         time.sleep(0.25)
         started = time.monotonic()
         assert isinstance(verifier.check(raw.encode()), Token)  # attempts go on, and nobody waits for them
         assert check(verifier, idp.sign(jti="new", **GRANT)).grants
-        assert time.monotonic() - started < 0.2
+        assert time.monotonic() - started < 2
     assert idp.asked >= 1
     monkeypatch.setattr(issuer, "STALE_S", 0.1)
     assert refusal(verifier, raw).code == "UNAVAILABLE"

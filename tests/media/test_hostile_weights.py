@@ -277,4 +277,4 @@ def test_a_file_of_20_gb_is_not_read(media: Media, tmp_path: Path, format: str) 
     found = media.examine_file("file", tmp_path / "file", f"a.{format}").model
     assert found is not None
     assert (found.parameter_count, found.dtype) == (size, "I8")
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 5

@@ -138,7 +138,7 @@ def test_the_time_limit() -> None:
         assert media.examine(picture("png", 8, 8), "").width == 8
         start = time.monotonic()
         assert refusal(lambda: media.examine(slow, "")) == "image: the JPEG took longer than 0.15 s to decode."
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 5
         assert media.examine(picture("png", 8, 8), "").width == 8
     finally:
         media.close()

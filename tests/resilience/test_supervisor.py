@@ -83,7 +83,7 @@ def test_one_that_does_not_stop_is_killed(tmp_path: Path) -> None:
         begun = time.monotonic()
         process.terminate()
         assert process.wait(10) == 1
-        assert 0.9 < time.monotonic() - begun < 3
+        assert 0.9 < time.monotonic() - begun < 8
         assert not any(is_alive(pid) for pid in started(tmp_path))
         assert process.stderr
         assert process.stderr.read().count("did not stop") == 2

@@ -204,7 +204,7 @@ def test_a_revoked_key_ends_in_both(pair: Pair) -> None:
             wait_until(lambda: own[1].get("/collections").status_code == 401, "the other server to know")
             took = time.monotonic() - revoked_at
         print(f"\nrevoked by one server, refused by the other after {took:.2f} s")
-        assert took < 1
+        assert took < 3  # a tenth of a second, unless the machine stops
         assert "late" not in [one["name"] for one in walk(there, "collections")]
 
 

@@ -21,7 +21,7 @@ from pinakes.assets import NewAsset
 from pinakes.blobs import thumbnail_key
 from pinakes.config import Config
 from pinakes.library import Library, open_library
-from pinakes.store.postgres import create_or_upgrade
+from pinakes.store.postgres_schema import create_or_upgrade
 
 pytest_plugins = ["archives", "issuers", "postgres", "shelves", "stores"]
 """Modules whose fixtures several files of tests share."""

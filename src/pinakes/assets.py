@@ -99,6 +99,7 @@ def create(library: Library, actor: Actor, new: NewAsset, stored: Bytes) -> Asse
 
 def insert(tx: Tx, owner: int, author_id: str, new: NewAsset, stored: Bytes, now: str) -> FoundAsset:
     """The rows of a new asset; of `new` its image is not looked at. NOT_FOUND as in `create`."""
+    found = collections.of_new_member(tx, owner, new.collection_ids)
     parent = _parent(tx, owner, new.parent_id)
     if new.model_id is not None:
         collections.require_live(tx, owner, "model", [new.model_id], "modelId")
@@ -123,8 +124,7 @@ def insert(tx: Tx, owner: int, author_id: str, new: NewAsset, stored: Bytes, now
         collection_ids=new.collection_ids,
     )
     number = tx.assets.insert(owner, row)
-    if row.collection_ids:
-        collections.add_new_member(tx, owner, "asset", number, row.collection_ids)
+    collections.add_new_member(tx, owner, "asset", number, found)
     if not stored.is_probed:
         tx.jobs.add(owner, "probe", row.id, now)
     return ingredients.link_asset(tx, owner, number, row)

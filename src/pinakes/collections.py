@@ -231,16 +231,22 @@ def remove(
     return show(library, actor, row), report
 
 
-def add_new_member(tx: Tx, owner: int, noun: MemberNoun, member: int, collection_ids: list[str]) -> None:
-    """Put an asset or model made in this transaction into collections; NOT_FOUND when any of them is unknown."""
-    found = tx.collections.find_many(owner, collection_ids)
+def of_new_member(tx: Tx, owner: int, collection_ids: list[str]) -> list[int]:
+    """The numbers of collections that an asset or model is to be made in; NOT_FOUND when any of them is unknown."""
+    found = tx.collections.find_many(owner, collection_ids) if collection_ids else {}
     missing = [id for id in collection_ids if id not in found]
     if missing:
         raise missing_error("collection", missing)
+    return list(found.values())
+
+
+def add_new_member(tx: Tx, owner: int, noun: MemberNoun, member: int, found: list[int]) -> None:
+    """Put an asset or model made in this transaction into collections (`of_new_member`)."""
     table = _members(tx, noun)
-    for collection in found.values():
+    for collection in found:
         table.insert(owner, collection, [member])
-    table.recount(owner, [member], 1, ids.now())
+    if found:
+        table.recount(owner, [member], 1, ids.now())
 
 
 def require_live(tx: Tx, owner: int, noun: MemberNoun, wanted: list[str], field: str) -> None:

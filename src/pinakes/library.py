@@ -122,15 +122,15 @@ class _Engine(NamedTuple):
 def _engine(config: Config) -> _Engine:
     """A driver is loaded when it is needed: PostgreSQL's takes longer than all of a small command on SQLite."""
     if config.is_postgres:
-        from pinakes.store import postgres
+        from pinakes.store import postgres, postgres_schema
 
-        postgres.check_url(config.database_url)
+        postgres_schema.check_url(config.database_url)
 
         url = config.database_url
         return _Engine(
             "the database",
-            partial(postgres.is_created, url),
-            partial(postgres.create_or_upgrade, url),
+            partial(postgres_schema.is_created, url),
+            partial(postgres_schema.create_or_upgrade, url),
             lambda: postgres.open_store(config),
         )
     from pinakes.store import sqlite

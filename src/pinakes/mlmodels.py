@@ -116,9 +116,9 @@ def create(library: Library, actor: Actor, new: NewModel, is_repeat: bool = Fals
             return show(library, actor, made)
         if new.id is not UNSET and id in tx.models.deleted_at(actor.owner, [id]):
             raise errors.bad_request("id", f"there is a model {id!r} already, perhaps in the trash")
+        found = collections.of_new_member(tx, actor.owner, row.collection_ids)
         number = tx.models.insert(actor.owner, row)
-        if row.collection_ids:
-            collections.add_new_member(tx, actor.owner, "model", number, row.collection_ids)
+        collections.add_new_member(tx, actor.owner, "model", number, found)
         ingredients.link_model(tx, actor.owner, number, row, now)
     return show(library, actor, row)
 

@@ -151,12 +151,13 @@ def add_part(library: Library, project_id: str, id: str, part: StoredPart) -> St
         owner, row = _pending(tx, project_id, id)
         library.parts.require(id, part)
         before = tx.uploads.part(owner, row.number, part.number)
-        tx.uploads.set_part(owner, row, part, ids.now())
         _, size = tx.uploads.total(owner, row.number)
+        size += part.size - (before.size if before else 0)
         if size > (row.file_size or 0):
             raise errors.bad_request(
                 "part", f"with part {part.number} there are {size} bytes, but fileSize is {row.file_size}"
             )
+        tx.uploads.set_part(owner, row, part, ids.now())
     return None if before == part else before
 
 

@@ -17,7 +17,7 @@ from pinakes.collections import CollectionPatch, NewCollection
 from pinakes.config import Config
 from pinakes.errors import PinakesError
 from pinakes.library import Library, open_library, upgrade
-from pinakes.store import postgres, schema
+from pinakes.store import postgres_schema, schema
 
 pytestmark = pytest.mark.engine("postgres")
 
@@ -155,7 +155,7 @@ def test_those_who_make_the_same_schema_at_once_make_one(config: Config) -> None
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public")
     with ThreadPoolExecutor(4) as pool:
-        ran = list(pool.map(lambda _: postgres.create_or_upgrade(config.database_url), range(4)))
+        ran = list(pool.map(lambda _: postgres_schema.create_or_upgrade(config.database_url), range(4)))
     names = [migration.name for migration in schema.migrations("postgres")]
     assert sorted(ran) == [[], [], [], names]
     assert upgrade(config) == []

@@ -88,7 +88,7 @@ class Threads:
         for threads in (self._uploads, self._parts, self._looks, self._scans):
             threads.shutdown()
 
-    async def write(self, verb: Callable[[], T], subject: tuple[int | str, ...] = ()) -> T:
+    async def write(self, verb: Callable[[], T], subject: tuple[str, ...] = ()) -> T:
         """The verb's result, once it is durable."""
         future: asyncio.Future[T] = self._loop.create_future()
         self._library.store.submit(verb, future, self._done, subject)
@@ -157,7 +157,7 @@ class Call(Generic[Q, B]):
     async def write(self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """A change, answered once it is durable."""
         confirmed = partial(_confirmed, verb, self.library, self.actor, *args, **kwargs)
-        return await self.threads.write(confirmed, (self.actor.owner, *self.params))
+        return await self.threads.write(confirmed, tuple(self.params))
 
     @property
     def is_repeat(self) -> bool:

@@ -63,7 +63,7 @@ class PartReceiver:
         upload = self._library, target.project_id, target.upload_id
         unwanted: StoredPart | None = part
         try:
-            unwanted = await self._threads.write(lambda: uploads.add_part(*upload, part))
+            unwanted = await self._threads.write(lambda: uploads.add_part(*upload, part), (target.upload_id,))
         finally:
             if unwanted is not None:
                 drop = partial(uploads.drop_part, *upload, unwanted)

@@ -103,10 +103,10 @@ class Store(Protocol):
         """Call a verb, and call it anew when it could not be done for reasons that have passed."""
         ...
 
-    def submit(self, verb: Callable[[], Any], token: Any, done: Done, subject: tuple[Any, ...] = ()) -> None:
+    def submit(self, verb: Callable[[], Any], token: Any, done: Done, subject: tuple[str, ...] = ()) -> None:
         """Queue a whole verb for the writer, which commits it together with the others that wait (group commit).
 
-        `subject` says what it changes, by owner and id: where several threads write, each takes them in this order.
+        `subject` says by ids what it changes: where several threads write, each takes its verbs in this order.
         `done` is called on the writer's thread, once for each commit, with `(token, result, error)` of each verb.
         """
         ...

@@ -17,28 +17,40 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors
-from psycopg.conninfo import conninfo_to_dict
 
 from pinakes.config import Config
-from pinakes.errors import PinakesError, bad_request
+from pinakes.errors import PinakesError
 from pinakes.store import Done, Tx, closing, group, schema
 from pinakes.store.batch import Apart, Batch
-from pinakes.store.connections import Connections, Link, connect, is_lost
+from pinakes.store.connections import Connections, Link, is_lost
 from pinakes.store.failures import AGAIN, Lost, violations
 from pinakes.store.group import Outcome, Verb
+from pinakes.store.postgres_schema import LOCKS, version_of
 from pinakes.store.replica import Replica
 from pinakes.store.writers import Writers
 
 T = TypeVar("T")
 
-_LOCKS = 0x50494E41
-"""The first half of our advisory locks, lest they meet those of others in the same database."""
-_LIBRARY, _SCHEMA = 0, -1
+_LIBRARY = 0
 _READ_ONLY = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _PATIENT = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
 _WRITERS = 4
 """Threads that change things. Few, so that each has some to commit together; several, for they wait for the server."""
+_HASTY = "SET LOCAL lock_timeout = '50ms'"
+"""Longer than a batch lasts, so that one waits for another; far shorter than it takes to notice a deadlock of two."""
+_LATER = (*AGAIN, errors.LockNotAvailable)
 _MOST_TRIES = 8
+
+
+class _Here(threading.local):
+    """What the thread that asks is at: its transaction, the locks that has, and how it is to be run."""
+
+    def __init__(self) -> None:
+        self.link: Link | None = None
+        self.held: set[tuple[int, bool]] = set()
+        self.batch: Batch | None = None
+        self.is_hasty = False
+        """Whether it is to give up a lock that somebody holds for long."""
 
 
 class PostgresStore:
@@ -58,7 +70,7 @@ class PostgresStore:
     ) -> None:
         self._url = url
         self._is_prepared = is_prepared
-        self._local = threading.local()
+        self._here = _Here()
         limits = f"SET lock_timeout = '{lock_timeout_s}s'; SET statement_timeout = '{statement_timeout_s}s'"
         setup = f"{limits}; SET enable_seqscan = off"  # every table has an index on what is asked of it
         self._connections = Connections(url, setup, connections, lock_timeout_s, is_prepared=is_prepared)
@@ -66,13 +78,14 @@ class PostgresStore:
         if read_url:
             self._replica = Replica(self._connections, read_url, setup, connections, is_prepared=is_prepared)
         self._readers: Connections | Replica = self._connections
-        self._writers = Writers(max(1, min(_WRITERS, connections // 2)), self._together, self._alone)
+        threads = max(1, min(_WRITERS, connections // 2))
+        self._writers = Writers(threads, connections - threads, self._hastily, self._alone)
         with violations():
-            schema.require("postgres", _version(url), "The database", "--database-url URL")
+            schema.require("postgres", version_of(url), "The database", "--database-url URL")
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
-        if link := self._current():
+        if link := self._here.link:
             yield _tx(link)
             return
         with violations():
@@ -95,7 +108,7 @@ class PostgresStore:
 
     @contextmanager
     def glance(self) -> Iterator[Tx]:
-        if link := self._current():
+        if link := self._here.link:
             yield _tx(link)
             return
         with violations():
@@ -121,13 +134,14 @@ class PostgresStore:
 
     @contextmanager
     def transaction(self) -> Iterator[Tx]:
-        if link := self._current():
+        if link := self._here.link:
             yield _tx(link)
             return
+        here = self._here
         with violations():
             link = self._connections.take()
             link.is_writing = True
-            self._local.link, self._local.held = link, set()
+            here.link, here.held = link, set()
             try:
                 yield _tx(link)
             except errors.ReadOnlySqlTransaction as error:
@@ -137,19 +151,18 @@ class PostgresStore:
                 _end(link, error)
                 raise
             else:
-                if self._local.held:
+                if here.held:
                     link.commit()
             finally:
-                self._local.link = None
+                here.link = None
                 self._connections.give(link)
 
     @contextmanager
     def write(self, owner: int | None = None, *, beside: bool = False) -> Iterator[Tx]:
         with self.transaction() as tx:
-            link: Link = self._local.link
-            batch: Batch | None = getattr(self._local, "batch", None)
+            link, batch = self._link(), self._here.batch
             is_joining = batch and batch.admit(beside)
-            if not self._local.held:
+            if not self._here.held:
                 with self._begun(link):
                     self._lock(link, owner, beside)
                     yield tx
@@ -165,17 +178,17 @@ class PostgresStore:
             yield
         except BaseException as error:
             _end(link, error)
-            self._local.held.clear()
+            self._here.held.clear()
             raise
 
     @contextmanager
     def fill(self) -> Iterator[Tx]:
         with self.transaction() as tx:
-            if batch := getattr(self._local, "batch", None):
+            if batch := self._here.batch:
                 batch.admit(is_beside=False)
-            link: Link = self._local.link
+            link = self._link()
             link.command(f"{link.beginning()}; {_PATIENT}; SELECT {_lock_call(_LIBRARY, is_shared=False)}")
-            self._local.held.add((_LIBRARY, False))
+            self._here.held.add((_LIBRARY, False))
             yield tx
 
     def _lock(self, link: Link, owner: int | None, beside: bool) -> None:
@@ -185,18 +198,18 @@ class PostgresStore:
         is asked for on the same way.
         """
         wanted = [(_LIBRARY, beside or owner is not None), *([] if owner is None else [(owner, beside)])]
-        held = self._local.held
+        held = self._here.held
         if missing := [lock for lock in wanted if lock not in held and (lock[0], False) not in held]:
             turns = ", ".join(_lock_call(number, is_shared) for number, is_shared in missing)
-            begin = "" if held else f"{link.beginning()}; "
+            hasty = f"{_HASTY}; " if self._here.is_hasty else ""
+            begin = "" if held else f"{link.beginning()}; {hasty}"
             if closed := link.command(f"{begin}SELECT {turns}; {closing.QUERY}"):
                 raise closing.refusal(closed)
             held.update(missing)
 
-    def _current(self) -> Link | None:
-        """The transaction that this thread writes in."""
-        link: Link | None = getattr(self._local, "link", None)
-        return link
+    def _link(self) -> Link:
+        """The connection of the transaction that this thread is in."""
+        return self._here.link  # type: ignore[return-value]
 
     def attempt(self, verb: Callable[[], T]) -> T:
         result, error = _outcome(verb)
@@ -204,7 +217,7 @@ class PostgresStore:
             raise error
         return result  # type: ignore[no-any-return]
 
-    def submit(self, verb: Verb, token: Any, done: Done, subject: tuple[Any, ...] = ()) -> None:
+    def submit(self, verb: Verb, token: Any, done: Done, subject: tuple[str, ...] = ()) -> None:
         self._writers.submit(verb, token, done, subject)
 
     def _alone(self, verb: Verb) -> Outcome:
@@ -215,33 +228,49 @@ class PostgresStore:
         with self.transaction():
             return verb()
 
+    def _hastily(self, verbs: list[Verb]) -> list[Outcome | None]:
+        """Run verbs that wait for no lock of others for long; those that would are for `_alone`."""
+        self._here.is_hasty = True
+        try:
+            return self._together(verbs) if len(verbs) > 1 else [self._at_once(verbs[0])]
+        finally:
+            self._here.is_hasty = False
+
+    def _at_once(self, verb: Verb) -> Outcome | None:
+        try:
+            return self._whole(verb), None
+        except BaseException as error:  # noqa: BLE001 - handed to whoever asked for this verb
+            return None if isinstance(error.__cause__, (*_LATER, Lost)) else (None, error)
+
     def _together(self, verbs: list[Verb]) -> list[Outcome | None]:
-        """Run verbs in one transaction, for 20 ms at most: the first waits for the last.
+        """Run verbs in one transaction; none is begun after 20 ms, for the first waits for the last.
 
         They have no savepoints: when one leaves a change that is not whole, nothing is stored of any. And only those
         belong together that work beside others; what has the project or the library to itself is not to wait.
         """
         outcomes: list[Outcome | None] = []
-        until = time.monotonic() + group.BATCH_SECONDS
-        self._local.batch = batch = Batch()
+        self._here.batch = batch = Batch()
         try:
             with self.transaction():
+                until = time.monotonic() + group.BATCH_SECONDS
                 for verb in verbs:
-                    outcomes.append(batch.run(verb, self._local.link))
+                    outcomes.append(batch.run(verb, self._link()))
                     if time.monotonic() > until:
                         break
         except Apart:
             return [None] * len(verbs)
-        except BaseException as error:  # noqa: BLE001 - nothing began, or it may not be stored: each must hear so
-            return [outcome and (None, error) for outcome in outcomes] or [(None, error)] * len(verbs)
+        except BaseException as error:  # noqa: BLE001 - handed to whoever asked for these verbs
+            if not outcomes:  # there is no connection, and all have waited for one
+                return [(None, error)] * len(verbs)
+            return [outcome and (None, error) for outcome in outcomes]  # they may be stored, or not
         finally:
-            self._local.batch = None
+            self._here.batch = None
         return outcomes
 
     def ready(self) -> None:
         """UNAVAILABLE unless the database takes writes, which a standby does not."""
         with self.write(beside=True):
-            if self._local.link.query("SELECT pg_is_in_recovery()") != [(False,)]:
+            if self._link().query("SELECT pg_is_in_recovery()") != [(False,)]:
                 raise PinakesError("UNAVAILABLE", "The database takes no writes: it is a standby.")
 
     def backup(self, path: str) -> None:
@@ -289,7 +318,7 @@ def open_store(config: Config) -> PostgresStore:
 
 
 def _lock_call(number: int, is_shared: bool) -> str:
-    return f"pg_advisory_xact_lock{'_shared' if is_shared else ''}({_LOCKS}, {number & 0x7FFFFFFF})"
+    return f"pg_advisory_xact_lock{'_shared' if is_shared else ''}({LOCKS}, {number & 0x7FFFFFFF})"
 
 
 def _outcome(verb: Callable[[], Any]) -> tuple[Any, BaseException | None]:
@@ -336,47 +365,3 @@ def _savepoint(link: Link) -> Iterator[None]:
             link.command("ROLLBACK TO SAVEPOINT verb; RELEASE SAVEPOINT verb")
         raise
     link.command("RELEASE SAVEPOINT verb")
-
-
-def check_url(url: str) -> None:
-    """BAD_REQUEST for what is no address of a database. It may hold a password, and is not told again."""
-    try:
-        conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
-        form = "postgresql://user:password@host:5432/name, with special characters percent-encoded"
-        raise bad_request(
-            "database_url", f"this is no address of a PostgreSQL database; it has the form {form}"
-        ) from error
-
-
-def is_created(url: str) -> bool:
-    """Whether the database holds a schema of ours, of whatever version."""
-    with violations():
-        return _version(url) > 0
-
-
-def create_or_upgrade(url: str) -> list[str]:
-    """Bring a database to the newest schema, creating it if need be; the names of the migrations that ran.
-
-    Of several processes that do so at once, one does, and the others wait for it.
-    """
-    ran = []
-    with violations(), connect(url) as connection, connection.transaction():
-        connection.execute(f"SELECT pg_advisory_xact_lock({_LOCKS}, {_SCHEMA})")
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS pinakes_migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL)"
-        )
-        rows = connection.execute("SELECT coalesce(max(number), 0) FROM pinakes_migration").fetchall()
-        for number, name, sql in schema.migrations("postgres"):
-            if number > rows[0][0]:
-                connection.execute(sql)
-                connection.execute("INSERT INTO pinakes_migration (number, name) VALUES (%s, %s)", (number, name))
-                ran.append(name)
-    return ran
-
-
-def _version(url: str) -> int:
-    with connect(url) as connection:
-        if connection.execute("SELECT to_regclass('pinakes_migration')").fetchall() == [(None,)]:
-            return 0
-        return int(connection.execute("SELECT coalesce(max(number), 0) FROM pinakes_migration").fetchall()[0][0])

@@ -263,7 +263,7 @@ class SqliteStore:
     def attempt(self, verb: Callable[[], T]) -> T:
         return verb()
 
-    def submit(self, verb: Callable[[], Any], token: Any, done: Done, subject: tuple[Any, ...] = ()) -> None:  # noqa: ARG002 - they take turns
+    def submit(self, verb: Callable[[], Any], token: Any, done: Done, subject: tuple[str, ...] = ()) -> None:  # noqa: ARG002 - they take turns
         self._group.submit(verb, token, done)
 
     def ready(self) -> None:

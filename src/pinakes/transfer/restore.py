@@ -120,9 +120,9 @@ def _empty(blobs: Blobs) -> None:
 @contextmanager
 def _empty_database(config: Config) -> Iterator[Tx]:
     """A transaction on a database that holds no library."""
-    from pinakes.store import postgres
+    from pinakes.store import postgres, postgres_schema
 
-    postgres.create_or_upgrade(config.database_url)
+    postgres_schema.create_or_upgrade(config.database_url)
     with closing(postgres.open_store(config)) as store, store.fill() as tx:
         if tx.upkeep.closed() or not tx.rows.is_empty():
             raise bad_request("database_url", "this database holds a library; name an empty one")

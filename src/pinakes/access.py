@@ -198,7 +198,7 @@ def admit(library: Library, token: Token, project_id: str | None, origin: str = 
 def confirm(tx: Tx, actor: Actor) -> None:
     """UNAUTHORIZED when the actor's key was revoked, token expired, or project deleted, since it was checked."""
     if actor.token is None:
-        if tx.access.find_grant(actor.key_id, actor.project_id) is None:
+        if not tx.access.is_admitted(actor.key_id, actor.project_id):
             raise PinakesError("UNAUTHORIZED", "The API key was revoked while it was used.")
     elif actor.token.expires_ms <= ids.now_ms() or tx.projects.find(actor.project_id) is None:
         raise PinakesError("UNAUTHORIZED", "The token expired, or its project was deleted, while it was used.")

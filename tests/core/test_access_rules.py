@@ -23,6 +23,21 @@ def sign_in(library: Library, id: str, secret: str, project_id: str | None = Non
     return access.authenticate(library, id, access.hash_secret(secret), project_id, "http://x")
 
 
+def test_a_key_that_was_confirmed_is_not_once_it_is_revoked_in_the_same_transaction(
+    library: Library, admin: Actor
+) -> None:
+    key = access.create_key(library, admin, admin.project_id, NewApiKey())
+    actor = sign_in(library, key.id, key.secret)
+    with library.store.transaction() as tx:
+        access.confirm(tx, actor)
+        access.confirm(tx, actor)
+        access.revoke_key(library, admin, admin.project_id, key.id)
+        with pytest.raises(PinakesError, match="revoked while"):
+            access.confirm(tx, actor)
+    with library.store.transaction() as tx, pytest.raises(PinakesError, match="revoked while"):
+        access.confirm(tx, actor)
+
+
 def test_a_key_acts_in_its_project_until_revoked(library: Library, admin: Actor) -> None:
     key = access.create_key(library, admin, admin.project_id, NewApiKey("K", "editor"))
     actor = sign_in(library, key.id, key.secret)

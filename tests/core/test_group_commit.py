@@ -4,10 +4,11 @@ import threading
 
 import apsw
 import pytest
+from conftest import sign_in
 from writing import Answers, Gate, creation, names
 
-from pinakes import collections
-from pinakes.access import Actor
+from pinakes import access, collections
+from pinakes.access import Actor, NewApiKey
 from pinakes.errors import PinakesError
 from pinakes.library import Library
 from pinakes.store.group import GroupCommit
@@ -32,6 +33,32 @@ def test_answers_come_in_order_one_call_for_a_commit(library: Library, admin: Ac
     assert [error for _, _, error in got] == [None] * 51
     assert answers.calls < 10
     assert {id for _, id, _ in got[1:]} == {item.id for item in collections.get_page(library, admin, 100).items}
+
+
+def test_a_key_is_confirmed_once_in_a_commit_and_again_when_one_was_revoked(
+    library: Library, admin: Actor, answers: Answers
+) -> None:
+    key = access.create_key(library, admin, admin.project_id, NewApiKey(role="editor"))
+    actor, gate = sign_in(library, key), Gate()
+
+    def confirmed() -> str:
+        with library.store.transaction() as tx:
+            access.confirm(tx, actor)
+            return creation(library, actor)()
+
+    library.store.submit(gate, -1, answers.done)
+    assert gate.entered.wait(20)
+    before = library.store.statements()
+    for n in range(10):
+        library.store.submit(confirmed, n, answers.done)
+    library.store.submit(lambda: access.revoke_key(library, admin, admin.project_id, key.id), 10, answers.done)
+    library.store.submit(confirmed, 11, answers.done)
+    gate.opened.set()
+    told = {token: error for token, _, error in answers.take(13)}
+    assert [token for token, error in told.items() if error] == [11]
+    assert isinstance(told[11], PinakesError)
+    assert told[11].code == "UNAUTHORIZED"
+    assert library.store.statements() - before < 20  # 10 creates, a key that ends, and who called three times
 
 
 def test_an_error_after_a_batch_is_reported_and_the_writer_lives(

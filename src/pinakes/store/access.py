@@ -21,6 +21,18 @@ class AccessSql:
     def __init__(self, driver: Driver) -> None:
         self._query = driver.query
         self._change = driver.change
+        self._admitted: set[tuple[str, str]] = set()
+
+    def begin(self) -> None:
+        """A transaction begins: whoever was admitted in an earlier one is to be looked for anew."""
+        self._admitted.clear()
+
+    def is_admitted(self, key_id: str, project_id: str) -> bool:
+        """Whether a live key has a grant in a project. One statement in a transaction, however many verbs it is of."""
+        who = (key_id, project_id)
+        if who not in self._admitted and self.find_grant(key_id, project_id) is not None:
+            self._admitted.add(who)
+        return who in self._admitted
 
     def find_grant(self, key_id: str, project_id: str | None) -> Grant | None:
         """A live key's grant in a project, or in its own."""
@@ -51,6 +63,7 @@ class AccessSql:
 
     def revoke_key(self, project_id: str, key_id: str, now: str) -> bool:
         """Whether there was such a live key."""
+        self._admitted.clear()
         found = self._change(
             "UPDATE api_key SET revoked_at = ?, updated_at = ? WHERE id = ? AND project_id = ? AND revoked_at IS NULL",
             (now, now, key_id, project_id),
@@ -66,6 +79,7 @@ class AccessSql:
 
     def end_project(self, project_id: str) -> None:
         """End every grant in a project, and all of the keys that belong to it."""
+        self._admitted.clear()
         self._change(
             "DELETE FROM access_grant WHERE project_id = ?"
             " OR api_key_id IN (SELECT id FROM api_key WHERE project_id = ?)",

@@ -142,8 +142,10 @@ class PostgresStore:
             link = self._connections.take()
             link.is_writing = True
             here.link, here.held = link, set()
+            tx = _tx(link)
+            tx.access.begin()
             try:
-                yield _tx(link)
+                yield tx
             except errors.ReadOnlySqlTransaction as error:
                 link.close()  # it leads to what is a standby by now; another may take writes
                 raise Lost from error
@@ -205,6 +207,8 @@ class PostgresStore:
             begin = "" if held else f"{link.beginning()}; {hasty}"
             if closed := link.command(f"{begin}SELECT {turns}; {closing.QUERY}"):
                 raise closing.refusal(closed)
+            if not held:
+                _tx(link).access.begin()  # who was found before may have ended; from here on none does
             held.update(missing)
 
     def _link(self) -> Link:

@@ -226,6 +226,7 @@ class SqliteStore:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         self.execute("BEGIN IMMEDIATE")
+        self.write_tx.access.begin()
         self._writing = threading.get_ident()
         try:
             yield

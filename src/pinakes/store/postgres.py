@@ -1,4 +1,4 @@
-"""The engine for many processes: PostgreSQL through psycopg, a transaction for each verb.
+"""The engine for many processes: PostgreSQL through psycopg, a transaction for each verb or for several that wait.
 
 Each statement sees what is committed when it begins (READ COMMITTED), and these locks make verbs take turns where they
 must (docs/decisions/0018-postgresql.md): a row that a verb is about to change (`dialect.LOCKED`), and advisory locks of

@@ -36,8 +36,9 @@ def test_answers_come_in_order_one_call_for_a_commit(library: Library, admin: Ac
 
 
 def test_a_key_is_confirmed_once_in_a_commit_and_again_when_one_was_revoked(
-    library: Library, admin: Actor, answers: Answers
+    library: Library, admin: Actor, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("pinakes.store.group.BATCH_SECONDS", 20.0)
     key = access.create_key(library, admin, admin.project_id, NewApiKey(role="editor"))
     actor, gate = sign_in(library, key), Gate()
 

@@ -14,6 +14,7 @@ import pytest
 from conftest import make_assets, make_png, new_actor
 from writing import Answers, creation, names
 
+from local.postgres import wait_until
 from pinakes import asset_bytes, assets, collections, upkeep, uploads
 from pinakes.access import Actor
 from pinakes.assets import NewAsset
@@ -47,6 +48,7 @@ def hand_over(library: Library, verbs: Verbs) -> list[str | None]:
 
 
 def deadlocks(config: Config) -> int:
+    """Those that were noticed, which takes a second; sessions tell of them by then, and when they end."""
     with psycopg.connect(config.database_url, autocommit=True) as connection:
         found = connection.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
         return int(found.fetchall()[0][0])
@@ -98,14 +100,17 @@ def test_batches_that_want_the_same_rows_come_to_no_deadlock(
     verbs = make(patient, admin, random.Random(7))
     assert hand_over(patient, verbs) == [None] * 64
     assert upkeep.check(patient, is_quick=True) == []
+    patient.close()
     assert deadlocks(config) == 0
 
 
 def test_a_row_that_somebody_else_holds_is_waited_for_by_those_who_want_it(
-    library: Library, config: Config, admin: Actor
+    config: Config, open_with: Callable[..., Library]
 ) -> None:
     """For as long as one waits for a lock, and not for each other; the others are done at once."""
-    shelf, other = creation(library, admin)(), new_actor(library)
+    library = open_with(msgspec.structs.replace(config, busy_timeout_s=5))
+    admin, other = new_actor(library), new_actor(library)
+    shelf = creation(library, admin)()
     told: dict[str, float] = {}
 
     def note(name: str) -> Callable[[Any], None]:
@@ -119,12 +124,12 @@ def test_a_row_that_somebody_else_holds_is_waited_for_by_those_who_want_it(
             library.store.submit(update, n, note(f"update {n}"), (shelf,))
             library.store.submit(creation(library, other), n, note(f"create {n}"))
         while len(told) < 20:
-            assert time.monotonic() - begun < 20
+            assert time.monotonic() - begun < 60
             time.sleep(0.01)
     waited = {name: at - begun for name, at in told.items()}
     updates = [seconds for name, seconds in waited.items() if name.startswith("update")]
     creates = [seconds for name, seconds in waited.items() if name.startswith("create")]
-    assert min(updates) > 0.9  # `busy_timeout_s` is 1 in tests
+    assert min(updates) > 4.5
     assert max(creates) < min(updates)
     assert len(names(library, other)) == 10
     assert names(library, admin) == ["Shelf"]
@@ -137,8 +142,7 @@ def test_who_is_patient_gets_the_row_in_the_end(patient: Library, config: Config
         holder.execute("SELECT 1 FROM collection FOR UPDATE")
         update = lambda: collections.update(patient, admin, shelf, CollectionPatch(name="x"))  # noqa: E731
         updating = pool.submit(hand_over, patient, [(update, (shelf,)), (creation(patient, admin, "y"), ())])
-        time.sleep(0.5)
-        assert names(patient, admin) == ["y", "Shelf"]
+        wait_until(lambda: names(patient, admin) == ["y", "Shelf"], "what wants another row to be done")
         holder.rollback()
         assert updating.result(20) == [None, None]
     assert sorted(names(patient, admin)) == ["x", "y"]
@@ -178,4 +182,6 @@ def test_batches_of_two_processes_that_want_the_same_collections_count_right(
     errors = [error for _, _, error in answers.take(4 * 12 * 5)]
     assert {error.code if isinstance(error, PinakesError) else error for error in errors} <= {None, "NOT_FOUND"}
     assert upkeep.check(library, is_quick=True) == []
+    for one in crew:
+        one.close()
     assert deadlocks(config) == 0

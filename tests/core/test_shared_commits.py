@@ -263,6 +263,24 @@ def test_when_the_answer_of_a_commit_is_lost_all_hear_so_and_none_runs_again(
     assert sorted(names(library, admin)) == ["a", "b", "c"]
 
 
+def test_when_a_commit_is_refused_because_others_were_met_each_runs_by_itself(
+    library: Library, admin: Actor, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a database has SERIALIZABLE for its default."""
+    commit = Link.commit
+
+    def refuse(link: Link) -> None:
+        if len(batch.ran) == 3:
+            link.command("ROLLBACK")
+            raise psycopg.errors.SerializationFailure("could not serialize access")
+        commit(link)
+
+    monkeypatch.setattr(Link, "commit", refuse)
+    answers = batch.run(*(creation(library, admin, name) for name in "abc"))
+    assert [error for _, error in answers] == [None, None, None]
+    assert sorted(names(library, admin)) == ["a", "b", "c"]
+
+
 def test_when_the_database_is_away_all_hear_so(
     library: Library, admin: Actor, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,10 +303,10 @@ def test_the_first_does_not_wait_for_all(
     library: Library, admin: Actor, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What takes long ends a batch; those after it make another."""
-    monkeypatch.setattr("pinakes.store.group.BATCH_SECONDS", 0.5)
+    monkeypatch.setattr("pinakes.store.group.BATCH_SECONDS", 3)
 
     def slow() -> str:
-        time.sleep(0.6)
+        time.sleep(3.2)
         return creation(library, admin)()
 
     quick = creation(library, admin)

@@ -38,7 +38,7 @@ def press(clients: list[httpx.Client], seconds: float) -> tuple[int, int, float]
             if answer.status_code == 429:
                 assert int(answer.headers["retry-after"]) >= 1
             before, now = now, time.monotonic()
-            pressed += min(now - before, 0.1)
+            pressed += min(now - before, 1 / RATE)
         return counts[200], counts[429], pressed
 
     with ThreadPoolExecutor(len(clients)) as pool:

@@ -264,6 +264,8 @@ class PostgresStore:
         except Apart:
             return [None] * len(verbs)
         except BaseException as error:  # noqa: BLE001 - handed to whoever asked for these verbs
+            if isinstance(error.__cause__, (*_LATER, Lost)):
+                return [None] * len(verbs)
             if not outcomes:  # there is no connection, and all have waited for one
                 return [(None, error)] * len(verbs)
             return [outcome and (None, error) for outcome in outcomes]  # they may be stored, or not

@@ -47,6 +47,8 @@ ACROSS = {
 }
 """Methods whose statements look into several projects, and why."""
 NOT_RUN = {
+    "AccessSql.begin": "it is no statement",
+    "AccessSql.is_admitted": "its statement is `find_grant`",
     "ProcessSql": "servers are the library's, and no project's",
     "RateSql": "requests are counted by who sends them",
     "RowSql": "moving a library reads and writes all of it, a table after the other",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.operations import OPERATIONS as MEASURED
 from pinakes import __version__, upkeep
 from pinakes.api.observe import Observer
 from pinakes.library import Library
@@ -19,6 +20,11 @@ _FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|TBD|lorem ipsum|coming soon)\b", re.IGNORECASE)
+
+
+def test_the_chart_shows_every_operation_of_the_benchmark() -> None:
+    drawn = (ROOT / "docs/benchmark.svg").read_text().replace("&#160;", " ")
+    assert [label for label in MEASURED.values() if label not in drawn] == []
 
 
 def _table(heading: str, text: str = OPERATIONS) -> set[str]:

@@ -38,7 +38,8 @@ _WRITERS = 4
 """Threads that change things. Few, so that each has some to commit together; several, for they wait for the server."""
 _HASTY = "SET LOCAL lock_timeout = '50ms'"
 """Longer than a batch lasts, so that one waits for another; far shorter than it takes to notice a deadlock of two."""
-_LATER = (*AGAIN, errors.LockNotAvailable)
+_LATER = (*AGAIN, errors.LockNotAvailable, Lost)
+"""Nothing is stored then, and whoever is patient may do it."""
 _MOST_TRIES = 8
 
 
@@ -244,7 +245,7 @@ class PostgresStore:
         try:
             return self._whole(verb), None
         except BaseException as error:  # noqa: BLE001 - handed to whoever asked for this verb
-            return None if isinstance(error.__cause__, (*_LATER, Lost)) else (None, error)
+            return None if isinstance(error.__cause__, _LATER) else (None, error)
 
     def _together(self, verbs: list[Verb]) -> list[Outcome | None]:
         """Run verbs in one transaction; none is begun after 20 ms, for the first waits for the last.
@@ -264,7 +265,7 @@ class PostgresStore:
         except Apart:
             return [None] * len(verbs)
         except BaseException as error:  # noqa: BLE001 - handed to whoever asked for these verbs
-            if isinstance(error.__cause__, (*_LATER, Lost)):
+            if isinstance(error.__cause__, _LATER):
                 return [None] * len(verbs)
             if not outcomes:  # there is no connection, and all have waited for one
                 return [(None, error)] * len(verbs)
